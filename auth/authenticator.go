@@ -2,20 +2,13 @@ package auth
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
 	"fmt"
-	"hash"
-	"maps"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
 
 	"osgate/internal/changes"
-	"osgate/internal/lengthprefix"
 )
 
 // Authenticator identifies tokens and caches the answers of control planes. It is safe
@@ -96,6 +89,21 @@ func (a *Authenticator) await(ctx context.Context, q query, v *verdict) (*lookup
 	return a.follow(ctx, q, f, v, now)
 }
 
+// checkGuard returns a *[GuessingError] if q's caller may not cause a lookup at
+// present. v is the known verdict on the token, which may be nil: tokens known to be
+// good never wait because of guessing.
+func (a *Authenticator) checkGuard(q query, v *verdict, now time.Time) error {
+	if !a.guards(q) || v != nil && v.usable(now) {
+		return nil
+	}
+	if v != nil && v.principal == nil {
+		if err := a.guarded(q.repeated()); err != nil {
+			return err
+		}
+	}
+	return a.guarded(q.address)
+}
+
 // follow waits for f, where v, which may be nil, is the verdict that was known at now.
 // It returns f if f found the principal.
 func (a *Authenticator) follow(
@@ -156,10 +164,26 @@ func (a *Authenticator) findFlight(ctx context.Context, q query) (*lookupFlight,
 	if !ok || !v.usable(now) || p.breaker.Closed() {
 		return a.join(ctx, q), v
 	}
-	if p.probeDue(now) || a.options.Shared != nil && v.claim(now.Sub(v.at)) {
+	if p.breaker.RetryAfter(now) == 0 || a.options.Shared != nil && v.claim(now.Sub(v.at)) {
 		a.startUnawaited(ctx, q, renewPart)
 	}
 	return nil, v
+}
+
+// inBackoff reports whether v is a yes that must not cause a lookup yet. The caller
+// holds the Authenticator's mu.
+func (v *verdict) inBackoff(now time.Time) bool { return now.Sub(v.at) < v.backoff }
+
+// join returns a flight for q's caller to wait for, the one under way or a new one. The
+// caller holds mu.
+func (a *Authenticator) join(ctx context.Context, q query) *lookupFlight {
+	f, ok := a.flights[q.hash]
+	if !ok {
+		f = a.start(ctx, q)
+	}
+	f.awaited = true
+	f.clean = f.clean || !a.suspects.have(q.address, time.Now())
+	return f
 }
 
 // answer returns the result for q's caller by v, which is not nil.
@@ -258,6 +282,39 @@ func (a *Authenticator) distrust(h digest, now time.Time) {
 	}
 }
 
+// maxFloors limits the floors of single tokens.
+const maxFloors = 1 << 16
+
+// floors are the times before which a shared identity of a token is not believed, so
+// that a token that was refused, revoked or doubted here is not accepted again because
+// of an older shared identity. The owner's lock guards it.
+type floors struct {
+	of   map[digest]time.Time
+	all  time.Time     // the floor of every token
+	life time.Duration // a shared identity older than this is not used anyway
+}
+
+// raise ignores shared identities of h whose lookup began before now.
+func (f *floors) raise(h digest, now time.Time) {
+	if len(f.of) >= maxFloors {
+		for old, at := range f.of {
+			if now.Sub(at) > f.life {
+				delete(f.of, old)
+			}
+		}
+	}
+	if len(f.of) >= maxFloors { // too many within a short time: forget no floor, but raise that of all tokens
+		f.all = now
+		clear(f.of)
+	}
+	f.of[h] = now
+}
+
+// above reports whether an identity of h may be believed if its lookup began at asked.
+func (f *floors) above(h digest, asked time.Time) bool {
+	return asked.After(f.all) && asked.After(f.of[h])
+}
+
 // Close waits for the lookups under way, each limited by Timeout, and for their results
 // to be shared. Later calls that need a lookup return *[UnavailableError].
 func (a *Authenticator) Close() {
@@ -265,84 +322,6 @@ func (a *Authenticator) Close() {
 	a.closed = true
 	a.mu.Unlock()
 	a.background.Wait()
-}
-
-// HashKey returns the key of the hashes that represent credentials: secret, or a random
-// key if that is empty, so that nobody who sees a hash can search for its credential.
-// Without a secret, each process has other hashes.
-func HashKey(secret []byte) []byte {
-	if len(secret) > 0 {
-		return secret
-	}
-	key := make([]byte, sha256.Size)
-	_, _ = rand.Read(key) // never fails (crypto/rand)
-	return key
-}
-
-// digest identifies a token of a plane, in memory and in Redis: HMAC-SHA256 (FIPS
-// 198-1) of the plane, the validator and the token.
-type digest = [sha256.Size]byte
-
-// maxScopes limits the number of planes with a cached scope; there are five planes.
-const maxScopes = 64
-
-// digester makes digests. It is safe for concurrent use.
-type digester struct {
-	validator func(plane string) string
-	macs      sync.Pool
-	scopes    atomic.Pointer[map[string]string] // plane -> text hashed before the token; replaced as a whole
-}
-
-// mac is a keyed hash with a buffer for its input and output. Without the buffer each
-// call would allocate, because the bytes are passed to an interface.
-type mac struct {
-	hash.Hash
-	buf []byte
-}
-
-func newDigester(secret []byte, validator func(plane string) string) *digester {
-	d := &digester{
-		validator: validator,
-		macs:      sync.Pool{New: func() any { return &mac{Hash: hmac.New(sha256.New, secret)} }},
-	}
-	d.scopes.Store(&map[string]string{})
-	return d
-}
-
-// of returns the digest of token, bound to its plane and its validator: a token of one
-// plane is not valid on another, and a token that one validator accepts may be refused
-// by another (compare Oathkeeper's GHSA-4mq7-pvjg-xp2r, where a cache's key lacked the
-// introspection URL).
-func (d *digester) of(plane string, token Token) (h digest) {
-	m, _ := d.macs.Get().(*mac)
-	m.buf = append(m.buf[:0], d.scope(plane)...)
-	m.buf = append(m.buf, token.Text()...)
-	m.Reset()
-	_, _ = m.Write(m.buf) // never fails (hash.Hash)
-	clear(m.buf)
-	m.buf = m.Sum(m.buf[:0])
-	copy(h[:], m.buf)
-	d.macs.Put(m)
-	return h
-}
-
-// scope returns the names of plane and validator. Each is preceded by its length, so
-// that different pairs give different texts.
-func (d *digester) scope(plane string) string {
-	known := d.scopes.Load()
-	if scope, ok := (*known)[plane]; ok {
-		return scope
-	}
-	var text []byte
-	for _, name := range []string{plane, d.validator(plane)} {
-		text = lengthprefix.Append(text, name)
-	}
-	if len(*known) < maxScopes {
-		more := maps.Clone(*known)
-		more[plane] = string(text)
-		d.scopes.CompareAndSwap(known, &more) // if it fails, the next token tries again
-	}
-	return string(text)
 }
 
 // TokenState is the knowledge of this process about a token.

@@ -71,27 +71,3 @@ const (
 	resultUnhelpful = "unhelpful" // an answer about no particular token, such as 5xx or a web page
 	resultFailed    = "failed"    // no answer
 )
-
-// reportLookup calls OnLookup for a lookup that began at began and has just ended with
-// v, or with failure.
-func (a *Authenticator) reportLookup(plane string, began time.Time, v *verdict, failure *UnavailableError) {
-	if a.options.OnLookup == nil {
-		return
-	}
-	q := Lookup{Plane: plane, Took: time.Since(began)}
-	switch {
-	case failure == nil && v.principal == nil:
-		q.Result = resultRefused
-	case failure == nil:
-		q.Result = resultNamed
-	case failure.Answered:
-		q.Result = resultUnclear
-	case failure.Limited:
-		q.Result = resultLimited
-	case failure.Unreached:
-		q.Result = resultFailed
-	default:
-		q.Result = resultUnhelpful
-	}
-	a.options.OnLookup(q)
-}

@@ -60,18 +60,6 @@ const (
 	warmPart  = 4
 )
 
-// join returns a flight for q's caller to wait for, the one under way or a new one. The
-// caller holds mu.
-func (a *Authenticator) join(ctx context.Context, q query) *lookupFlight {
-	f, ok := a.flights[q.hash]
-	if !ok {
-		f = a.start(ctx, q)
-	}
-	f.awaited = true
-	f.clean = f.clean || !a.suspects.have(q.address, time.Now())
-	return f
-}
-
 // startUnawaited starts a flight for q in the background, unless there is one, or the
 // plane or the gateway is busy. The caller holds mu.
 func (a *Authenticator) startUnawaited(ctx context.Context, q query, part int) {
@@ -120,10 +108,36 @@ func (a *Authenticator) run(ctx context.Context, q query, f *lookupFlight) {
 	o := outcome{v, answer.Allowance, failure}
 	kept := a.complete(q, f, t, o)
 	f.Land(o.result())
-	a.notify()
+	if a.options.OnChange != nil { // mu is not held, so that it may call Planes
+		a.changes.Deliver(a.options.OnChange)
+	}
 	if kept {
 		a.share(ctx, q.hash, v, found)
 	}
+}
+
+// reportLookup calls OnLookup for a lookup that began at began and has just ended with
+// v, or with failure.
+func (a *Authenticator) reportLookup(plane string, began time.Time, v *verdict, failure *UnavailableError) {
+	if a.options.OnLookup == nil {
+		return
+	}
+	q := Lookup{Plane: plane, Took: time.Since(began)}
+	switch {
+	case failure == nil && v.principal == nil:
+		q.Result = resultRefused
+	case failure == nil:
+		q.Result = resultNamed
+	case failure.Answered:
+		q.Result = resultUnclear
+	case failure.Limited:
+		q.Result = resultLimited
+	case failure.Unreached:
+		q.Result = resultFailed
+	default:
+		q.Result = resultUnhelpful
+	}
+	a.options.OnLookup(q)
 }
 
 // admit uses the shared verdict if that is good enough; otherwise it reports that a
@@ -163,6 +177,11 @@ func better(shared, known *verdict, now time.Time) bool {
 	return known.principal != nil && shared.at.After(known.at) && shared.young(now)
 }
 
+// young reports whether v is a yes that need not be renewed yet.
+func (v *verdict) young(now time.Time) bool {
+	return v.principal != nil && now.Sub(v.at) < v.life/100*renewFrom
+}
+
 // admission permits a lookup for q, or returns the error why not. The caller holds mu.
 func (a *Authenticator) admission(q query, f *lookupFlight, now time.Time) (admission, error) {
 	p := a.plane(q.plane)
@@ -177,11 +196,25 @@ func (a *Authenticator) admission(q query, f *lookupFlight, now time.Time) (admi
 	}
 	round, verdict := p.breaker.Admit(now)
 	if verdict == breaker.Refuse {
-		return admission{}, p.down(now)
+		return admission{}, &UnavailableError{
+			Plane: q.plane, Cause: errDown, RetryAfter: max(p.breaker.RetryAfter(now), minInterval),
+		}
 	}
 	a.lookups++
 	p.lookups++
 	return admission{round: round, probe: verdict == breaker.Probe}, nil
+}
+
+// withheld returns for how long no lookup of a token is sent; 0: it is sent. Lookups
+// are withheld while the rest of the plane's allowance for this gateway is reserved, if
+// all callers that wait for the answer use addresses that sent refused tokens a short
+// time ago. Otherwise, one client that guesses would spend the reserve, and no new
+// token of any client could be identified.
+func (a *Authenticator) withheld(p *plane, q query, f *lookupFlight, now time.Time) time.Duration {
+	if f.clean || !a.guards(q) {
+		return 0
+	}
+	return p.reserved("", now)
 }
 
 // outcome is the result of a lookup.
@@ -251,6 +284,36 @@ func (a *Authenticator) complete(q query, f *lookupFlight, t admission, o outcom
 	return kept
 }
 
+// noteLookup stores the allowance in the answer to a lookup for caller.
+func (p *plane) noteLookup(caller string, result Allowance) {
+	if result.Limit > 0 {
+		p.allowance = result
+		p.note(caller, result)
+	}
+}
+
+// settle records the outcome of a lookup and reports whether that changed p's state. A
+// refusal is an answer, for which failure is nil. An unclear answer is no failure of
+// the plane either.
+func (p *plane) settle(t admission, failure *UnavailableError, now time.Time) (changed bool) {
+	answered := failure == nil || failure.Answered
+	if !answered {
+		p.state.LastError = failure.Cause.Error()
+		if failure.Limited {
+			p.quietUntil = now.Add(max(failure.RetryAfter, minInterval))
+		}
+	}
+	if t.probe {
+		changed = p.breaker.Probed(answered, now)
+	} else {
+		changed = p.breaker.Settle(t.round, answered, now)
+	}
+	if changed {
+		p.state.OK, p.state.Since = p.breaker.Closed(), now
+	}
+	return changed
+}
+
 // keepable returns v, an unclear verdict or nil. It returns nil if the known verdict
 // allows forwarding: that one stays, without another lookup for as long as v is fresh.
 // The caller holds mu.
@@ -297,39 +360,6 @@ type Found struct {
 	// Clock is the place's own clock during the Get; zero: it was not read. It need not
 	// agree with the clock of a gateway.
 	Clock time.Time
-}
-
-// maxFloors limits the floors of single tokens.
-const maxFloors = 1 << 16
-
-// floors are the times before which a shared identity of a token is not believed, so
-// that a token that was refused, revoked or doubted here is not accepted again because
-// of an older shared identity. The owner's lock guards it.
-type floors struct {
-	of   map[digest]time.Time
-	all  time.Time     // the floor of every token
-	life time.Duration // a shared identity older than this is not used anyway
-}
-
-// raise ignores shared identities of h whose lookup began before now.
-func (f *floors) raise(h digest, now time.Time) {
-	if len(f.of) >= maxFloors {
-		for old, at := range f.of {
-			if now.Sub(at) > f.life {
-				delete(f.of, old)
-			}
-		}
-	}
-	if len(f.of) >= maxFloors { // too many within a short time: forget no floor, but raise that of all tokens
-		f.all = now
-		clear(f.of)
-	}
-	f.of[h] = now
-}
-
-// above reports whether an identity of h may be believed if its lookup began at asked.
-func (f *floors) above(h digest, asked time.Time) bool {
-	return asked.After(f.all) && asked.After(f.of[h])
 }
 
 // findShared reads the shared identity of h. It returns its verdict, nil if there is

@@ -45,21 +45,6 @@ func (a *Authenticator) guards(q query) bool { return a.options.Guard != nil && 
 // repeats it in a loop slows itself down, and not other clients of the same address.
 func (q query) repeated() string { return q.address + " " + hex.EncodeToString(q.hash[:8]) }
 
-// checkGuard returns a *[GuessingError] if q's caller may not cause a lookup at
-// present. v is the known verdict on the token, which may be nil: tokens known to be
-// good never wait because of guessing.
-func (a *Authenticator) checkGuard(q query, v *verdict, now time.Time) error {
-	if !a.guards(q) || v != nil && v.usable(now) {
-		return nil
-	}
-	if v != nil && v.principal == nil {
-		if err := a.guarded(q.repeated()); err != nil {
-			return err
-		}
-	}
-	return a.guarded(q.address)
-}
-
 // repeat returns the error of v, which is fresh and names no principal, without a
 // lookup.
 func (a *Authenticator) repeat(ctx context.Context, q query, v *verdict) error {
@@ -100,4 +85,49 @@ func (a *Authenticator) charge(ctx context.Context, q query, f *lookupFlight) {
 		return
 	}
 	a.options.Guard.Failed(ctx, q.repeated())
+}
+
+// How many addresses are remembered as suspects, and for how long: for suspectFor to
+// twice that, in two maps of at most maxSuspects.
+const (
+	suspectFor  = time.Minute
+	maxSuspects = 1 << 16
+)
+
+// suspects are the addresses of clients that sent a token which the control plane
+// refused a short time ago. The Authenticator's lock guards it.
+type suspects struct {
+	now, former map[string]struct{}
+	turned      time.Time // when former was replaced
+}
+
+// note remembers an address.
+func (s *suspects) note(address string, now time.Time) {
+	s.turn(now)
+	if s.now == nil {
+		s.now = map[string]struct{}{}
+	}
+	if len(s.now) < maxSuspects {
+		s.now[address] = struct{}{}
+	}
+}
+
+// have reports whether an address is remembered.
+func (s *suspects) have(address string, now time.Time) bool {
+	s.turn(now)
+	_, ok := s.now[address]
+	if !ok {
+		_, ok = s.former[address]
+	}
+	return ok
+}
+
+// turn forgets the addresses whose time is over.
+func (s *suspects) turn(now time.Time) {
+	switch since := now.Sub(s.turned); {
+	case since >= 2*suspectFor:
+		s.now, s.former, s.turned = nil, nil, now
+	case since >= suspectFor:
+		s.now, s.former, s.turned = nil, s.now, now
+	}
 }

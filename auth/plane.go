@@ -63,48 +63,6 @@ func (p *plane) busy(now time.Time) bool {
 	return now.Before(p.quietUntil) || now.Before(p.allowance.Reset) && p.allowance.Remaining < (p.allowance.Limit+4)/5
 }
 
-// probeDue reports whether p is down and the next probe is due.
-func (p *plane) probeDue(now time.Time) bool {
-	return !p.breaker.Closed() && p.breaker.RetryAfter(now) == 0
-}
-
-// down returns the error for a lookup that is not sent because p is down.
-func (p *plane) down(now time.Time) error {
-	return &UnavailableError{
-		Plane: p.state.Plane, RetryAfter: max(p.breaker.RetryAfter(now), minInterval), Cause: errDown,
-	}
-}
-
-// noteLookup stores the allowance in the answer to a lookup for caller.
-func (p *plane) noteLookup(caller string, result Allowance) {
-	if result.Limit > 0 {
-		p.allowance = result
-		p.note(caller, result)
-	}
-}
-
-// settle records the outcome of a lookup and reports whether that changed p's state. A
-// refusal is an answer, for which failure is nil. An unclear answer is no failure of
-// the plane either.
-func (p *plane) settle(t admission, failure *UnavailableError, now time.Time) (changed bool) {
-	answered := failure == nil || failure.Answered
-	if !answered {
-		p.state.LastError = failure.Cause.Error()
-		if failure.Limited {
-			p.quietUntil = now.Add(max(failure.RetryAfter, minInterval))
-		}
-	}
-	if t.probe {
-		changed = p.breaker.Probed(answered, now)
-	} else {
-		changed = p.breaker.Settle(t.round, answered, now)
-	}
-	if changed {
-		p.state.OK, p.state.Since = p.breaker.Closed(), now
-	}
-	return changed
-}
-
 func (p *plane) snapshot(now time.Time) PlaneState {
 	s := p.state
 	s.RetryAfter, s.Breaker = p.breaker.RetryAfter(now), p.breaker.String()
@@ -124,12 +82,4 @@ func (a *Authenticator) Planes() []PlaneState {
 	}
 	slices.SortFunc(states, func(x, y PlaneState) int { return strings.Compare(x.Plane, y.Plane) })
 	return states
-}
-
-// notify calls OnChange for the changes not yet reported, without holding mu, so that it
-// may call Planes.
-func (a *Authenticator) notify() {
-	if a.options.OnChange != nil {
-		a.changes.Deliver(a.options.OnChange)
-	}
 }

@@ -54,18 +54,6 @@ func (p *plane) reserved(caller string, now time.Time) (wait time.Duration) {
 	return p.reports[0].Reset.Sub(now)
 }
 
-// withheld returns for how long no lookup of a token is sent; 0: it is sent. Lookups
-// are withheld while the rest of the plane's allowance for this gateway is reserved, if
-// all callers that wait for the answer use addresses that sent refused tokens a short
-// time ago. Otherwise, one client that guesses would spend the reserve, and no new
-// token of any client could be identified.
-func (a *Authenticator) withheld(p *plane, q query, f *lookupFlight, now time.Time) time.Duration {
-	if f.clean || !a.guards(q) {
-		return 0
-	}
-	return p.reserved("", now)
-}
-
 // Known returns the hash of a token, as in [Identity], and whether the plane has named
 // its principal within the time for which that allows forwarding. It sends no request
 // and does not wait.

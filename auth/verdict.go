@@ -71,19 +71,10 @@ func (v *verdict) err(now time.Time) error {
 	return &failure
 }
 
-// inBackoff reports whether v is a yes that must not cause a lookup yet. The caller
-// holds the Authenticator's mu.
-func (v *verdict) inBackoff(now time.Time) bool { return now.Sub(v.at) < v.backoff }
-
 func (v *verdict) fresh(now time.Time) bool { return now.Sub(v.at) < v.life }
 
 // usable reports whether v allows forwarding while the plane is down.
 func (v *verdict) usable(now time.Time) bool { return v.principal != nil && now.Sub(v.at) < v.end }
-
-// young reports whether v is a yes that need not be renewed yet.
-func (v *verdict) young(now time.Time) bool {
-	return v.principal != nil && now.Sub(v.at) < v.life/100*renewFrom
-}
 
 // claim reports whether v is due for renewal at age. It returns true to one caller
 // only, and to the next one at the earliest an interval later.

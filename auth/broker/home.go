@@ -52,11 +52,6 @@ type foundOrNone struct {
 	err  error
 }
 
-func (s *homes) open(tokens Credentials, directory Directory) {
-	s.tokens, s.directory = tokens, directory
-	s.planes.Store(&map[string]*homePlane{})
-}
-
 // known returns the home on plane, nil if there is none yet. It may start a renewal,
 // and never waits for one.
 func (s *homes) known(ctx context.Context, plane string, now time.Time) *home {
@@ -169,11 +164,4 @@ func unavailable(plane string, err error) error {
 		return err
 	}
 	return &auth.UnavailableError{Plane: plane, Cause: err, RetryAfter: minDelay}
-}
-
-func (s *homes) close() {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
-	s.background.Wait()
 }

@@ -56,6 +56,11 @@ func NewIdentifier(o IdentifierOptions) (*Identifier, error) {
 	return i, nil
 }
 
+func (s *homes) open(tokens Credentials, directory Directory) {
+	s.tokens, s.directory = tokens, directory
+	s.planes.Store(&map[string]*homePlane{})
+}
+
 // Recall returns what this process knows about a credential on plane, and never waits.
 // The Identity is valid if the TokenState is [auth.Fresh]. [auth.Stale] is a known
 // caller on a plane whose control plane has not named the gateway's organizations yet.
@@ -105,6 +110,13 @@ func (i *Identifier) Identify(
 // Close waits for the lookups of organizations under way. The Tokens and the Directory
 // must be closed after it.
 func (i *Identifier) Close() { i.homes.close() }
+
+func (s *homes) close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.background.Wait()
+}
 
 // choose returns the method that identifies a credential; nil if none does. If handled
 // is false, the credential is the Authenticator's.

@@ -216,35 +216,6 @@ func (p *plane) fail(err error, longest, atLeast time.Duration, now time.Time) {
 	p.retryAt = now.Add(max(delay(p.failures, longest), atLeast))
 }
 
-// refuse records that upstream refused a token, and reports whether that was the token
-// in use, which is dropped.
-func (p *plane) refuse(token auth.Token, now time.Time) bool {
-	h := p.held.Load()
-	if h == nil || !h.token.Equal(token) {
-		return false
-	}
-	accepted := h.accepted.Load()
-	if now.Sub(h.at) >= calmAfter {
-		p.refusals = 0
-	}
-	wait := time.Duration(0)
-	if p.refusals > 0 {
-		wait = delay(p.refusals, maxRefusedDelay)
-	}
-	if accepted && now.Before(p.refusedAt.Add(wait)) {
-		return false // it refuses the request rather than the token
-	}
-	p.held.Store(nil)
-	p.refusals++
-	p.refusedAt = now
-	if wait > 0 && !accepted {
-		p.refused = true
-		p.failure = &CredentialError{Plane: p.name, Cause: errRefused}
-		p.retryAt = now.Add(wait)
-	}
-	return true
-}
-
 // delay returns the time after the given number of failures in a row, with a little
 // jitter, so that several gateways do not retry at the same time.
 func delay(failures int, longest time.Duration) time.Duration {

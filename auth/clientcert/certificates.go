@@ -73,14 +73,6 @@ func (c *certificates) get(address *x509.Certificate) *known {
 	return k
 }
 
-// getText returns the accepted certificate of a header; nil if it is not known.
-func (c *certificates) getText(text string) *known {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	k, _ := c.texts.Get(text)
-	return k
-}
-
 // getHash returns the accepted certificate with that hash; nil if it is not known.
 func (c *certificates) getHash(hash [sha256.Size]byte) *known {
 	c.mu.Lock()

@@ -89,6 +89,14 @@ func (v *Verifier) fromHeader(values, chain []string) (*x509.Certificate, error)
 	return v.meet(c, between, text).certificate, nil
 }
 
+// getText returns the accepted certificate of a header; nil if it is not known.
+func (c *certificates) getText(text string) *known {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k, _ := c.texts.Get(text)
+	return k
+}
+
 // parseHeader parses the values of the field Client-Cert (RFC 9440 section 2.2): one
 // byte sequence of a structured field. A second value is an error, because two servers
 // could take different ones.

@@ -27,22 +27,6 @@ type trust struct {
 	loaded      time.Time
 }
 
-// readFiles reads the CA file and, if it has a path, the CRL file.
-func readFiles(caFile, crlFile string) ([]watch.File, error) {
-	ca, err := watch.ReadFile(caFile, maxCAFile)
-	if err != nil {
-		return nil, fmt.Errorf("reading the CA file: %w", err)
-	}
-	if crlFile == "" {
-		return []watch.File{ca}, nil
-	}
-	crl, err := watch.ReadFile(crlFile, maxCRLFile)
-	if err != nil {
-		return nil, fmt.Errorf("reading the CRL file: %w", err)
-	}
-	return []watch.File{ca, crl}, nil
-}
-
 // parseTrust parses the files of readFiles.
 func parseTrust(files []watch.File, now time.Time) (*trust, error) {
 	t := &trust{roots: x509.NewCertPool(), loaded: now}

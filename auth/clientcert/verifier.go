@@ -102,6 +102,22 @@ func New(o Options) (*Verifier, error) {
 	return v, nil
 }
 
+// readFiles reads the CA file and, if it has a path, the CRL file.
+func readFiles(caFile, crlFile string) ([]watch.File, error) {
+	ca, err := watch.ReadFile(caFile, maxCAFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading the CA file: %w", err)
+	}
+	if crlFile == "" {
+		return []watch.File{ca}, nil
+	}
+	crl, err := watch.ReadFile(crlFile, maxCRLFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading the CRL file: %w", err)
+	}
+	return []watch.File{ca, crl}, nil
+}
+
 // Run loads changed files until ctx ends, and returns ctx's error. The content of
 // invalid files is not used, and the former content stays in force.
 func (v *Verifier) Run(ctx context.Context) error {

@@ -1,7 +1,6 @@
 package oidc
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -9,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 )
@@ -57,36 +55,6 @@ const (
 	timeout            = 5 * time.Second
 	capacity           = 16 << 20
 )
-
-// complete returns o with defaults in place of zero values, or an error for options
-// that cannot work.
-func (o Options) complete() (Options, error) {
-	switch {
-	case len(o.Issuers) == 0 || o.Audience == "" || o.Transport == nil:
-		return o, errors.New("oidc: an issuer, an audience and a transport are required")
-	case o.Leeway < 0 || o.Refresh < 0 || o.UnknownKeyInterval < 0 || o.Timeout < 0:
-		return o, errors.New("oidc: no time may be negative")
-	case slices.Contains(o.ClientClaims, ""):
-		return o, errors.New("oidc: a client claim has no name")
-	}
-	for i, issuer := range o.Issuers {
-		if err := issuer.check(); err != nil {
-			return o, err
-		}
-		if slices.ContainsFunc(o.Issuers[:i], func(other Issuer) bool { return other.URL == issuer.URL }) {
-			return o, fmt.Errorf("oidc: issuer %s is listed twice", issuer.URL)
-		}
-	}
-	if len(o.ClientClaims) == 0 {
-		o.ClientClaims = []string{"azp", "client_id", "sub"}
-	}
-	o.Leeway = cmp.Or(o.Leeway, leeway)
-	o.Refresh = cmp.Or(o.Refresh, refresh)
-	o.UnknownKeyInterval = cmp.Or(o.UnknownKeyInterval, unknownKeyInterval)
-	o.Timeout = cmp.Or(o.Timeout, timeout)
-	o.Bytes = cmp.Or(o.Bytes, capacity)
-	return o, nil
-}
 
 // check returns an error if the URLs of t cannot be used.
 func (t Issuer) check() error {

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"cmp"
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
@@ -9,6 +10,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -57,6 +59,43 @@ func New(o Options) (*Verifier, error) {
 		return nil, fmt.Errorf("making the cache of refused tokens: %w", err)
 	}
 	return v, nil
+}
+
+// complete returns o with defaults in place of zero values, or an error for options
+// that cannot work.
+func (o Options) complete() (Options, error) {
+	switch {
+	case len(o.Issuers) == 0 || o.Audience == "" || o.Transport == nil:
+		return o, errors.New("oidc: an issuer, an audience and a transport are required")
+	case o.Leeway < 0 || o.Refresh < 0 || o.UnknownKeyInterval < 0 || o.Timeout < 0:
+		return o, errors.New("oidc: no time may be negative")
+	case slices.Contains(o.ClientClaims, ""):
+		return o, errors.New("oidc: a client claim has no name")
+	}
+	for i, issuer := range o.Issuers {
+		if err := issuer.check(); err != nil {
+			return o, err
+		}
+		if slices.ContainsFunc(o.Issuers[:i], func(other Issuer) bool { return other.URL == issuer.URL }) {
+			return o, fmt.Errorf("oidc: issuer %s is listed twice", issuer.URL)
+		}
+	}
+	if len(o.ClientClaims) == 0 {
+		o.ClientClaims = []string{"azp", "client_id", "sub"}
+	}
+	o.Leeway = cmp.Or(o.Leeway, leeway)
+	o.Refresh = cmp.Or(o.Refresh, refresh)
+	o.UnknownKeyInterval = cmp.Or(o.UnknownKeyInterval, unknownKeyInterval)
+	o.Timeout = cmp.Or(o.Timeout, timeout)
+	o.Bytes = cmp.Or(o.Bytes, capacity)
+	return o, nil
+}
+
+func newIssuer(t Issuer, o *Options, w *workers) *issuer {
+	is := &issuer{Issuer: t, options: o, work: w}
+	is.state = IssuerState{Issuer: t.URL, Reachable: true, Since: time.Now()}
+	is.edition.Store(&edition{})
+	return is
 }
 
 // Known returns the caller of a token that was verified before. It never waits. It
@@ -124,6 +163,13 @@ func (v *Verifier) prove(ctx context.Context, is *issuer, t *token, f fingerprin
 		v.bad.Set(f, &verdict{issuer: is, refusal: refusal, set: set, until: until})
 	}
 	return k, err
+}
+
+// nextFetch returns the time before which tokens cause no fetch.
+func (is *issuer) nextFetch() time.Time {
+	is.mu.Lock()
+	defer is.mu.Unlock()
+	return is.next
 }
 
 // signer returns the key that signed t, and the keys that were tried. It fetches the
