@@ -38,6 +38,13 @@ func (c *Conn) Close() error {
 	return err //nolint:wrapcheck // the network's own error
 }
 
+// leave removes the closed connection c, if the table still has it.
+func (t *table) leave(c *Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.drop(c)
+}
+
 // CloseWrite closes the sending half, as net/http does before it closes a connection on
 // which a client still sends.
 func (c *Conn) CloseWrite() error { return closeWrite(c.Conn) }
@@ -163,6 +170,13 @@ func of(r *http.Request) *Conn {
 func Ambiguous(r *http.Request) bool {
 	c := of(r)
 	return c != nil && r.ProtoMajor == 1 && c.framing.ambiguous(c.requests.Load())
+}
+
+// ambiguous reports whether the request with this number, counted from 1, or one before
+// it is framed in more than one way.
+func (f *framing) ambiguous(request int64) bool {
+	first := f.first.Load()
+	return first != 0 && request >= first
 }
 
 // Identified records that the client of a request was identified: its connection is the

@@ -1,6 +1,7 @@
 package conns
 
 import (
+	"bytes"
 	"sync/atomic"
 )
 
@@ -56,13 +57,6 @@ const (
 // maxLeading is how many bytes of empty lines net/http skips after a POST.
 const maxLeading = 4
 
-// ambiguous reports whether the request with this number, counted from 1, or one before
-// it is framed in more than one way.
-func (f *framing) ambiguous(request int64) bool {
-	first := f.first.Load()
-	return first != 0 && request >= first
-}
-
 // stop ends the scan: the current request is ambiguous or, within a body, the next one
 // is.
 func (f *framing) stop() {
@@ -87,6 +81,15 @@ func (f *framing) scan(p []byte) {
 			p = p[1:]
 		}
 	}
+}
+
+// skip ignores the rest of a line, and returns the rest of p.
+func (f *framing) skip(p []byte) []byte {
+	_, rest, found := bytes.Cut(p, []byte("\n"))
+	if found {
+		f.step = stepLine
+	}
+	return rest
 }
 
 // take processes one byte.

@@ -1,7 +1,6 @@
 package conns
 
 import (
-	"bytes"
 	"math"
 )
 
@@ -143,15 +142,6 @@ func (f *framing) named() {
 	}
 	f.fields.number, f.fields.value = numberNone, 0
 	f.step = stepLength
-}
-
-// skip ignores the rest of a line, and returns the rest of p.
-func (f *framing) skip(p []byte) []byte {
-	_, rest, found := bytes.Cut(p, []byte("\n"))
-	if found {
-		f.step = stepLine
-	}
-	return rest
 }
 
 // length processes a byte of the value of a Content-Length field: only digits, with

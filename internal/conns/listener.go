@@ -2,10 +2,11 @@ package conns
 
 import (
 	"cmp"
-	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"slices"
 	"sync"
@@ -84,11 +85,43 @@ func New(inner net.Listener, o Options) *Listener {
 	return l
 }
 
+// wake closes the connections that rest.
+func (t *table) wake() {
+	for _, c := range t.resting() {
+		_ = c.Conn.Close() // its goroutine, which waits for bytes, closes the layers above
+	}
+}
+
+// resting returns the connections that rest, and keeps others from resting.
+func (t *table) resting() (all []*Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+	for identified := range t.kinds {
+		for c := t.kinds[identified][0].first; c != nil; c = c.links[laneAll].after {
+			if c.resting {
+				all = append(all, c)
+			}
+		}
+	}
+	return all
+}
+
 // Close implements [net.Listener].
 func (l *Listener) Close() error { return l.close() }
 
 // Counts returns the listener's numbers.
 func (l *Listener) Counts() Counts { return l.table.count() }
+
+// count returns the counts so far.
+func (t *table) count() Counts {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := t.counts
+	n.Idle = t.kinds[0][0].len + t.kinds[1][0].len
+	n.Busy = t.open() - n.Idle
+	return n
+}
 
 // Accept implements [net.Listener]. It does not return temporary errors of the system,
 // but waits until they are over.
@@ -167,11 +200,19 @@ func (l *Listener) failed(err error, before time.Duration) time.Duration {
 	return wait
 }
 
-// problem records one more occurrence of a problem.
-func (l *Listener) problem(s *episode, what Problem, cause string) {
-	if s.happened(time.Now(), cause) && l.o.Changed != nil {
-		l.o.Changed(Change{Problem: what, Times: 1, Cause: cause})
+// oldest removes, counts and returns the connection that has been idle for the longest
+// time, an unidentified one if possible; nil if none is idle.
+func (t *table) oldest() *Conn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for identified := range t.kinds {
+		if c := t.kinds[identified][0].first; c != nil {
+			t.note(c)
+			t.drop(c)
+			return c
+		}
 	}
+	return nil
 }
 
 // admit counts a new connection, and passes it on unless there is no room for it.
@@ -213,6 +254,45 @@ func (l *Listener) secure(c *Conn) {
 	l.hand(newStream(l, c, secured), c)
 }
 
+// shake does the handshake within a time limit.
+func shake(c *tls.Conn, within time.Duration) error {
+	if err := c.SetDeadline(time.Now().Add(within)); err != nil {
+		return fmt.Errorf("bounding the handshake: %w", err)
+	}
+	if err := c.Handshake(); err != nil { //nolint:noctx // the connection has a deadline
+		return fmt.Errorf("TLS handshake: %w", err)
+	}
+	if err := c.SetDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("after the handshake: %w", err)
+	}
+	return nil
+}
+
+// answerPlain answers a client that sends plain HTTP.
+func (l *Listener) answerPlain(err error) {
+	header, ok := errors.AsType[tls.RecordHeaderError](err)
+	if !ok || header.Conn == nil {
+		return
+	}
+	switch string(header.RecordHeader[:]) {
+	case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO", "DELET", "PATCH":
+		_ = refuse(header.Conn, l.plainAnswer(header.Conn)) // best effort: the connection is closed next
+	}
+}
+
+// plainAnswer returns the answer to a client that sends plain HTTP: net/http's, if
+// Refuse returns none.
+func (l *Listener) plainAnswer(c net.Conn) []byte {
+	const reason = "Client sent an HTTP request to an HTTPS server."
+	if l.o.Refuse != nil {
+		answer := l.o.Refuse(Refusal{Remote: c.RemoteAddr(), Status: http.StatusBadRequest, Reason: reason})
+		if answer != nil {
+			return answer
+		}
+	}
+	return []byte("HTTP/1.0 400 Bad Request\r\n\r\n" + reason + "\n")
+}
+
 // hand passes c to Accept. It closes c if the listener is closed first.
 func (l *Listener) hand(c net.Conn, below *Conn) {
 	select {
@@ -243,124 +323,4 @@ func (l *Listener) address(remote net.Addr) netip.Prefix {
 	}
 	p, _ := a.Prefix(bits) // fails only for the invalid address, and then returns the invalid prefix
 	return p
-}
-
-// State is the current state of a listener.
-type State struct {
-	Full    bool // connections are closed or refused because there is no room
-	Failing bool // the system returns no new connections
-	Cause   string
-}
-
-// State returns the state of the listener. A problem is over ten seconds after its last
-// occurrence.
-func (l *Listener) State() State {
-	full, _, _ := l.full.state()
-	failing, _, cause := l.fails.state()
-	return State{Full: full, Failing: failing, Cause: cause}
-}
-
-// lookEvery is the interval of the checks whether a problem is over.
-const lookEvery = time.Second
-
-// Run reports the end of problems, and those that last, until ctx ends. It returns nil.
-func (l *Listener) Run(ctx context.Context) error {
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case now := <-tick.C:
-			l.follow(&l.full, Full, now)
-			l.follow(&l.fails, Failing, now)
-		}
-	}
-}
-
-// follow reports the end of a problem, if it has ended, or that it lasts.
-func (l *Listener) follow(s *episode, what Problem, now time.Time) {
-	over := s.ended(now)
-	if !over && !s.reportDue(now) || l.o.Changed == nil {
-		return
-	}
-	_, times, cause := s.state()
-	l.o.Changed(Change{Problem: what, Over: over, Times: times, Cause: cause})
-}
-
-// Change reports that a problem has begun, has ended, or has lasted for another minute.
-// It holds the fields of one log line.
-type Change struct {
-	Problem Problem
-	Over    bool
-	Times   int64  // occurrences so far
-	Cause   string // cause of the first occurrence; empty if the problem needs none
-}
-
-// Problem is a problem of a listener.
-type Problem uint8
-
-const (
-	// Full: connections are closed or refused because there is no room.
-	Full Problem = iota
-	// Failing: the system returns no new connections.
-	Failing
-)
-
-// calm is how long a problem must not occur to be over.
-const calm = 10 * time.Second
-
-// again is the interval at which a lasting problem is reported.
-const again = time.Minute
-
-// episode is a period in which a problem occurs again and again. The zero episode has
-// not begun. It is safe for concurrent use.
-type episode struct {
-	mu       sync.Mutex
-	last     time.Time // last occurrence; zero: no episode
-	reported time.Time // when the episode was last reported
-	times    int64
-	cause    string
-}
-
-// happened records one more occurrence, and reports whether the episode began with it.
-func (s *episode) happened(now time.Time, cause string) (began bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if began = s.last.IsZero(); began {
-		s.times, s.cause, s.reported = 0, cause, now
-	}
-	s.last = now
-	s.times++
-	return began
-}
-
-// reportDue reports whether a lasting episode must be reported again, and counts it as
-// reported.
-func (s *episode) reportDue(now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.last.IsZero() || now.Sub(s.reported) < again {
-		return false
-	}
-	s.reported = now
-	return true
-}
-
-// ended ends an episode without a recent occurrence, and reports whether it ended.
-func (s *episode) ended(now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.last.IsZero() || now.Sub(s.last) < calm {
-		return false
-	}
-	s.last = time.Time{}
-	return true
-}
-
-// state returns whether the episode lasts, its number of occurrences, and its cause.
-func (s *episode) state() (lasts bool, times int64, cause string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return !s.last.IsZero(), s.times, s.cause
 }

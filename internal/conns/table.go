@@ -102,21 +102,6 @@ func (t *table) victim(c *Conn) *Conn {
 	return nil
 }
 
-// oldest removes, counts and returns the connection that has been idle for the longest
-// time, an unidentified one if possible; nil if none is idle.
-func (t *table) oldest() *Conn {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for identified := range t.kinds {
-		if c := t.kinds[identified][0].first; c != nil {
-			t.note(c)
-			t.drop(c)
-			return c
-		}
-	}
-	return nil
-}
-
 // change changes the state of c by f, and moves it to the end of the list for its new
 // state.
 func (t *table) change(c *Conn, f func(*connState)) {
@@ -137,35 +122,6 @@ func (t *table) rest(c *Conn, resting bool) bool {
 	defer t.mu.Unlock()
 	c.resting = resting
 	return c.open && !t.closed
-}
-
-// wake closes the connections that rest.
-func (t *table) wake() {
-	for _, c := range t.resting() {
-		_ = c.Conn.Close() // its goroutine, which waits for bytes, closes the layers above
-	}
-}
-
-// resting returns the connections that rest, and keeps others from resting.
-func (t *table) resting() (all []*Conn) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.closed = true
-	for identified := range t.kinds {
-		for c := t.kinds[identified][0].first; c != nil; c = c.links[laneAll].after {
-			if c.resting {
-				all = append(all, c)
-			}
-		}
-	}
-	return all
-}
-
-// leave removes the closed connection c, if the table still has it.
-func (t *table) leave(c *Conn) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.drop(c)
 }
 
 // drop removes c if the table has it.
@@ -205,16 +161,6 @@ func (t *table) add(f func(*Counts)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f(&t.counts)
-}
-
-// count returns the counts so far.
-func (t *table) count() Counts {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	n := t.counts
-	n.Idle = t.kinds[0][0].len + t.kinds[1][0].len
-	n.Busy = t.open() - n.Idle
-	return n
 }
 
 // group holds the unidentified connections of one client address (IPv6: of one /64).
