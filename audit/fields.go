@@ -54,6 +54,37 @@ func writes(method string) bool {
 	return method != http.MethodGet && method != http.MethodHead && method != http.MethodOptions
 }
 
+// Keep implements [record.Keeper]: an exchange that [Concerns] selects gets a line. It
+// never waits.
+func (w *Writer) Keep(x *record.Exchange) {
+	if !Concerns(x) {
+		return
+	}
+	now := time.Now()
+	if x.Principal == "" && !w.queue.admits(now) {
+		return
+	}
+	room, _ := w.rooms.Get().(*[]byte)
+	*room = append(ofExchange((*room)[:0], x), '\n')
+	w.queue.add(*room, now)
+	w.rooms.Put(room)
+}
+
+// admits reports whether a refusal of a client that was not identified gets a line.
+func (q *queue) admits(now time.Time) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.settle(now)
+	if q.allowed++; q.allowed > maxUnidentified {
+		q.more.add(1, now)
+		return false
+	}
+	return true
+}
+
+// Act adds the line of an action. It never waits.
+func (w *Writer) Act(a Action) { w.queue.add(append(ofAction(nil, a), '\n'), time.Now()) }
+
 // fields are the members of a line between prev and its checksum, without braces.
 type fields []byte
 

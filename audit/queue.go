@@ -103,18 +103,6 @@ func (q *queue) lose(n uint64, now time.Time) {
 	q.last = now
 }
 
-// admits reports whether a refusal of a client that was not identified gets a line.
-func (q *queue) admits(now time.Time) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.settle(now)
-	if q.allowed++; q.allowed > maxUnidentified {
-		q.more.add(1, now)
-		return false
-	}
-	return true
-}
-
 // settle adds the line of the refusals without lines when their second is over.
 func (q *queue) settle(now time.Time) {
 	if since := now.Sub(q.second); since >= 0 && since < time.Second {

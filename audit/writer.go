@@ -12,8 +12,6 @@ import (
 	"strconv"
 	"sync"
 	"time"
-
-	"osgate/record"
 )
 
 const (
@@ -143,25 +141,6 @@ func (w *Writer) resume(now time.Time) error {
 	}
 	return w.write(lines)
 }
-
-// Keep implements [record.Keeper]: an exchange that [Concerns] selects gets a line. It
-// never waits.
-func (w *Writer) Keep(x *record.Exchange) {
-	if !Concerns(x) {
-		return
-	}
-	now := time.Now()
-	if x.Principal == "" && !w.queue.admits(now) {
-		return
-	}
-	room, _ := w.rooms.Get().(*[]byte)
-	*room = append(ofExchange((*room)[:0], x), '\n')
-	w.queue.add(*room, now)
-	w.rooms.Put(room)
-}
-
-// Act adds the line of an action. It never waits.
-func (w *Writer) Act(a Action) { w.queue.add(append(ofAction(nil, a), '\n'), time.Now()) }
 
 // Reopen begins a new file at Options.Path if the former one was renamed; otherwise it
 // keeps the file. The first line of the new file continues the chain. If it fails, the
