@@ -29,6 +29,9 @@ func ReadFile(path string, limit int) (File, error) {
 	if err != nil {
 		return File{}, err //nolint:wrapcheck // it names the path
 	}
+	if info.Size() > int64(limit) {
+		return File{}, &LargeError{Path: path}
+	}
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe that has replaced the file must not block
 	if err != nil {
 		return File{}, err //nolint:wrapcheck // it names the path
@@ -38,7 +41,7 @@ func ReadFile(path string, limit int) (File, error) {
 	if err != nil {
 		return File{}, err //nolint:wrapcheck // it names the path
 	}
-	if len(text) > limit {
+	if len(text) > limit { // it has grown
 		return File{}, &LargeError{Path: path}
 	}
 	return File{filepath.Base(path), text, info.ModTime()}, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -86,6 +87,16 @@ func TestALargeFileAndAPipeAreNotRead(t *testing.T) {
 	_, err := watch.ReadFile(path, 3)
 	if _, large := errors.AsType[*watch.LargeError](err); !large {
 		t.Errorf("a larger file: %v, want a LargeError", err)
+	}
+	if err := os.Truncate(path, 1<<40); err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err = watch.ReadFile(path, 1<<28)
+	runtime.ReadMemStats(&after)
+	if read := after.TotalAlloc - before.TotalAlloc; read > 1<<20 {
+		t.Errorf("%d bytes were allocated for a file that its size refuses, %v", read, err)
 	}
 	if _, err := watch.ReadFile(filepath.Dir(path), 3); err == nil || !strings.Contains(err.Error(), "no regular file") {
 		t.Errorf("a folder: %v", err)
