@@ -47,17 +47,34 @@ func (t *Target) run(ctx context.Context, o Options, accepted Accepted, progress
 	}
 	fmt.Fprintf(progress, "%s: %d mutations, %d tests, covered in %.0fs\n",
 		t.Name, len(t.mutations), len(t.tests), time.Since(began).Seconds())
-	queue := &queue{mutations: only(shuffle(t.mutations, o.Seed), o.Only), most: o.Sample, end: time.Now().Add(o.Box)}
+	chosen := only(shuffle(t.mutations, o.Seed), o.Only)
+	queue := &queue{mutations: chosen, most: o.Sample, end: time.Now().Add(o.Box)}
+	dir, err := os.MkdirTemp("", "mutants-")
+	if err != nil {
+		return result, err
+	}
+	defer os.RemoveAll(dir)
+	b, err := t.batch(ctx, dir, t.toRun(chosen, o.Sample, accepted), progress)
+	if err != nil {
+		return result, err
+	}
 	judge := func(m Mutation) (Trial, error) {
+		trial := Trial{Mutation: m}
 		switch {
 		case accepted[t.Name][m.String()] != "":
-			return Trial{Mutation: m, Verdict: Equivalent}, nil
+			trial.Verdict = Equivalent
 		case !t.whole.runs(m):
-			return Trial{Mutation: m, Verdict: NotCovered}, nil
+			trial.Verdict = NotCovered
+		case b.broken[m]:
+			trial.Verdict = NotCompiled
+		case b.numbers[m] > 0:
+			return t.verdict(ctx, trial, program{b.program, b.numbers[m]}, o.Factor)
+		default:
+			return t.try(ctx, m, o.Factor)
 		}
-		return t.try(ctx, m, o.Factor)
+		return trial, nil
 	}
-	err := queue.work(o.Workers, judge, func(trial Trial) {
+	err = queue.work(o.Workers, judge, func(trial Trial) {
 		if trial.Verdict != NotCompiled {
 			result.Trials = append(result.Trials, trial)
 		}
@@ -66,6 +83,17 @@ func (t *Target) run(ctx context.Context, o Options, accepted Accepted, progress
 	})
 	result.Took = time.Since(began)
 	return result, err
+}
+
+// toRun returns the first mutations, without those that get a verdict without a run; all
+// of them if most is 0.
+func (t *Target) toRun(mutations []Mutation, most int, accepted Accepted) []Mutation {
+	if most > 0 {
+		mutations = mutations[:min(most, len(mutations))]
+	}
+	return slices.DeleteFunc(slices.Clone(mutations), func(m Mutation) bool {
+		return accepted[t.Name][m.String()] != "" || !t.whole.runs(m)
+	})
 }
 
 // only returns the mutations of a file, or of one line of it; all if place is empty.
@@ -198,21 +226,28 @@ func (t *Target) try(ctx context.Context, m Mutation, factor int) (Trial, error)
 		return trial, err
 	}
 	defer os.RemoveAll(dir)
-	overlay, err := t.overlay(dir, m)
+	overlay, err := t.overlay(dir, map[string][]byte{m.File: m.apply(t.sources[m.File])})
 	if err != nil {
 		return trial, err
 	}
-	program := filepath.Join(dir, "tests")
-	if _, err := t.build(ctx, program, "-overlay", overlay); err != nil {
+	p := program{path: filepath.Join(dir, "tests")}
+	if _, err := t.build(ctx, p.path, "-overlay", overlay); err != nil {
 		trial.Verdict = NotCompiled
 		return trial, failed(ctx, err)
 	}
-	stages, took := t.stages(m)
+	return t.verdict(ctx, trial, p, factor)
+}
+
+// verdict runs the tests that cover the mutation of a trial with the program of its
+// mutant, and returns the trial with its verdict.
+func (t *Target) verdict(ctx context.Context, trial Trial, p program, factor int) (Trial, error) {
+	var err error
+	stages, took := t.stages(trial.Mutation)
 	limit := max(t.leastLimit, time.Duration(factor)*took)
 	for _, stage := range stages {
-		trial, err = t.judge(ctx, trial, program, stage, limit)
+		trial, err = t.judge(ctx, trial, p, stage, limit)
 		if err == nil && trial.Verdict == TimedOut {
-			trial, err = t.judgeAgain(ctx, trial, program, stage, limits{now: limit, factor: factor})
+			trial, err = t.judgeAgain(ctx, trial, p, stage, limits{now: limit, factor: factor})
 		}
 		if err != nil || trial.Verdict != Survived {
 			return trial, err
@@ -224,17 +259,22 @@ func (t *Target) try(ctx context.Context, m Mutation, factor int) (Trial, error)
 // judge runs the tests that a flag chooses, and returns the trial with their verdict.
 // If TestMain finds a leaked goroutine after a choice of tests, the goroutine might
 // have ended during the other tests: then all tests decide.
-func (t *Target) judge(ctx context.Context, trial Trial, program, chosen string, limit time.Duration) (Trial, error) {
+func (t *Target) judge(ctx context.Context, trial Trial, p program, chosen string, limit time.Duration) (Trial, error) {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	text, err := t.test(limited, filepath.Dir(program), program, chosen)
+	dir, err := os.MkdirTemp("", "mutants-")
+	if err != nil {
+		return trial, err
+	}
+	defer os.RemoveAll(dir)
+	text, err := t.test(limited, dir, p, chosen)
 	switch {
 	case err == nil:
 		trial.Verdict = Survived
 	case limited.Err() != nil:
 		trial.Verdict = TimedOut
 	case chosen != allTests && testsPassed(text):
-		return t.judge(ctx, trial, program, allTests, allTestsLimit)
+		return t.judge(ctx, trial, p, allTests, allTestsLimit)
 	default:
 		trial.Verdict, trial.By = Killed, firstFailed(text)
 	}
@@ -251,7 +291,7 @@ type limits struct {
 // judgeAgain judges a mutant that timed out again if the chosen tests also take longer
 // without the mutation now, because the machine is busier than it was when they were
 // measured.
-func (t *Target) judgeAgain(ctx context.Context, trial Trial, program, chosen string, l limits) (Trial, error) {
+func (t *Target) judgeAgain(ctx context.Context, trial Trial, p program, chosen string, l limits) (Trial, error) {
 	took, err := t.duration(ctx, chosen)
 	if err != nil {
 		return trial, err
@@ -260,7 +300,7 @@ func (t *Target) judgeAgain(ctx context.Context, trial Trial, program, chosen st
 	if longer <= l.now {
 		return trial, nil
 	}
-	return t.judge(ctx, trial, program, chosen, longer)
+	return t.judge(ctx, trial, p, chosen, longer)
 }
 
 // testsPassed reports whether, according to an output, all tests have passed, so that
@@ -269,16 +309,22 @@ func testsPassed(text []byte) bool {
 	return regexp.MustCompile(`(?m)^PASS$`).Match(text)
 }
 
-// overlay writes the mutated file and the overlay that names it into dir, and
+// overlay writes the changed sources and the overlay that names them into dir, and
 // returns the name of the overlay.
-func (t *Target) overlay(dir string, m Mutation) (string, error) {
-	mutated, overlay := filepath.Join(dir, m.File), filepath.Join(dir, "overlay.json")
-	text, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(t.Dir, m.File): mutated}})
+func (t *Target) overlay(dir string, sources map[string][]byte) (string, error) {
+	replace := map[string]string{}
+	for name, source := range sources {
+		replace[filepath.Join(t.Dir, name)] = filepath.Join(dir, name)
+		if err := os.WriteFile(filepath.Join(dir, name), source, 0o600); err != nil {
+			return "", err
+		}
+	}
+	text, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
 		return "", err
 	}
-	return overlay, errors.Join(
-		os.WriteFile(mutated, m.apply(t.sources[m.File]), 0o600), os.WriteFile(overlay, text, 0o600))
+	overlay := filepath.Join(dir, "overlay.json")
+	return overlay, os.WriteFile(overlay, text, 0o600)
 }
 
 // failed returns the error that leaves a trial without a verdict: the whole run is

@@ -74,17 +74,17 @@ func (t *Target) cover(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	program := filepath.Join(dir, "tests")
-	if text, err := t.build(ctx, program, "-cover"); err != nil {
+	p := program{path: filepath.Join(dir, "tests")}
+	if text, err := t.build(ctx, p.path, "-cover"); err != nil {
 		return fmt.Errorf("building the tests of %s: %w\n%s", t.Name, err, text)
 	}
-	text, err := t.profile(ctx, dir, program, ".", &t.whole)
+	text, err := t.profile(ctx, dir, p, ".", &t.whole)
 	if err != nil {
 		return err
 	}
 	t.tests = parseTests(text)
 	for i := range t.tests {
-		if _, err := t.profile(ctx, dir, program, "^"+t.tests[i].Name+"$", &t.tests[i].coverage); err != nil {
+		if _, err := t.profile(ctx, dir, p, "^"+t.tests[i].Name+"$", &t.tests[i].coverage); err != nil {
 			return err
 		}
 	}
@@ -93,9 +93,9 @@ func (t *Target) cover(ctx context.Context) error {
 
 // profile runs the chosen tests of a program, stores their coverage, and returns their
 // output.
-func (t *Target) profile(ctx context.Context, dir, program, chosen string, coverage *Coverage) ([]byte, error) {
+func (t *Target) profile(ctx context.Context, dir string, p program, chosen string, coverage *Coverage) ([]byte, error) {
 	profile := filepath.Join(dir, "profile")
-	output, err := t.test(ctx, dir, program, "-test.v", "-test.run="+chosen, "-test.coverprofile="+profile)
+	output, err := t.test(ctx, dir, p, "-test.v", "-test.run="+chosen, "-test.coverprofile="+profile)
 	if err != nil && !testsPassed(output) {
 		return nil, fmt.Errorf("the tests of %s fail without a mutation: %w\n%s", t.Name, err, tail(output))
 	}
@@ -114,12 +114,12 @@ func (t *Target) duration(ctx context.Context, chosen string) (time.Duration, er
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
-	program := filepath.Join(dir, "tests")
-	if text, err := t.build(ctx, program); err != nil {
+	p := program{path: filepath.Join(dir, "tests")}
+	if text, err := t.build(ctx, p.path); err != nil {
 		return 0, fmt.Errorf("building the tests of %s: %w\n%s", t.Name, err, text)
 	}
 	began := time.Now()
-	_, err = t.test(ctx, dir, program, chosen)
+	_, err = t.test(ctx, dir, p, chosen)
 	return time.Since(began), failed(ctx, err)
 }
 
@@ -166,10 +166,10 @@ func (t *Target) stages(m Mutation) (flags []string, took time.Duration) {
 	return flags, took
 }
 
-// build builds the tests of the package into a program. The linker leaves out the data
+// build builds the tests of the package into a file. The linker leaves out the data
 // for debuggers, which saves a third of its time.
-func (t *Target) build(ctx context.Context, program string, flags ...string) ([]byte, error) {
-	arguments := append([]string{"test", "-c", "-vet=off", "-ldflags=-s -w", "-o", program}, flags...)
+func (t *Target) build(ctx context.Context, file string, flags ...string) ([]byte, error) {
+	arguments := append([]string{"test", "-c", "-vet=off", "-ldflags=-s -w", "-o", file}, flags...)
 	build := exec.CommandContext(ctx, "go", append(arguments, ".")...) //nolint:gosec // the arguments are ours
 	build.Dir = t.Dir
 	build.Env = append(build.Environ(), "GOGC=off", "GOMEMLIMIT=3GiB") // less than half the processor time
@@ -178,13 +178,13 @@ func (t *Target) build(ctx context.Context, program string, flags ...string) ([]
 
 // test runs a program of tests until the first of them fails. Its temporary files go
 // into dir. Its memory is limited to 4 GiB, because a mutant may allocate without end.
-func (t *Target) test(ctx context.Context, dir, program string, flags ...string) ([]byte, error) {
+func (t *Target) test(ctx context.Context, dir string, p program, flags ...string) ([]byte, error) {
 	arguments := append([]string{
-		"-c", `ulimit -d 4194304; exec "$0" "$@"`, program, "-test.failfast", "-test.timeout=0",
+		"-c", `ulimit -d 4194304; exec "$0" "$@"`, p.path, "-test.failfast", "-test.timeout=0",
 	}, flags...)
 	tests := exec.CommandContext(ctx, "sh", arguments...) //nolint:gosec // the arguments are ours
 	tests.Dir = t.Dir
-	tests.Env = append(tests.Environ(), "TMPDIR="+dir)
+	tests.Env = append(tests.Environ(), "TMPDIR="+dir, p.environment())
 	tests.WaitDelay = waitDelay
 	return tests.CombinedOutput()
 }
