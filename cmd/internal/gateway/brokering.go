@@ -132,29 +132,6 @@ func (b *brokering) methods(names config.Methods) (all []broker.Method) {
 	return all
 }
 
-// forProxy returns b for the proxy.
-func (b *brokering) forProxy(c config.Config) *proxy.Brokering {
-	if b == nil {
-		return nil
-	}
-	o := &proxy.Brokering{Broker: b.identifier, Tokens: b.tokens, ClientID: c.Upstream.ClientID}
-	if b.certificates != nil {
-		o.Certificate = b.certificates.Credential
-	}
-	if b.issuers != nil {
-		o.Contains = b.issuers.Contains
-	}
-	return o
-}
-
-// tokenMethodOf returns how Anypoint tokens are validated.
-func tokenMethodOf(c config.Config) auth.Method {
-	if c.Auth.Methods.Has(introspect) {
-		return auth.ByIntrospect
-	}
-	return auth.ByAnypoint
-}
-
 // clientAuth returns whether clients must present a certificate if there is a client
 // CA. They must not if another method may identify them, or if a proxy ends TLS and
 // sends their certificates in a header.

@@ -1,13 +1,14 @@
 package gateway
 
 import (
-	"crypto/x509"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
-	"net/url"
 	"os"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"osgate/policy"
 	"osgate/proxy"
 	"osgate/ratelimit"
+	"osgate/record"
 	"osgate/regionmap"
 	"osgate/stats"
 	"osgate/telemetry/board"
@@ -85,120 +87,13 @@ type parts struct {
 	close []func() error // in the order in which the parts were made
 }
 
-// Configure reads the configuration and returns every problem with it, including the
-// names of planes and regions, the rules of the policy and OpenTelemetry's own
-// variables.
-func Configure(environ []string) (config.Config, error) {
-	return config.Load(environ, checkRegions, checkPolicy, checkExports(environ))
-}
-
-// ConfigureAlone is Configure without the files that a running gateway reads again. A
-// running gateway keeps its rules while the files on disk are invalid, which is when
-// operators look at it.
-func ConfigureAlone(environ []string) (config.Config, error) {
-	return config.Load(config.WithoutLinesFiles(environ), checkRegions)
-}
-
-// checkRegions returns the problems of a region map under the names of the variables
-// that it is made from.
-func checkRegions(c config.Config) (problems []config.Problem) {
-	_, err := regionmap.New(regionOptions(c))
-	all, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return nil
-	}
-	for _, err := range all.Unwrap() {
-		if e, ok := errors.AsType[*regionmap.OptionError](err); ok {
-			variable := map[string]string{
-				"Planes": "PLANES", "Regions": "REGIONS", "Routes": "ROUTES", "Default": "DEFAULT_REGION",
-			}[e.Option]
-			problems = append(problems, config.Problem{Variable: config.Prefix + variable, Detail: e.Detail})
-		}
-	}
-	return problems
-}
-
-// Regions makes a region map from the locations in c.
-func Regions(c config.Config) (*regionmap.Map, error) {
-	m, err := regionmap.New(regionOptions(c))
-	if err != nil {
-		return nil, fmt.Errorf(
-			"reading OSGATE_PLANES, OSGATE_REGIONS, OSGATE_ROUTES and OSGATE_DEFAULT_REGION: %w", err)
-	}
-	return m, nil
-}
-
-func regionOptions(c config.Config) regionmap.Options {
-	o := regionmap.Options{Discover: c.Regions.Discover, Planes: c.Regions.Planes,
-		Regions: c.Regions.Allowed, Default: string(c.Regions.Default)}
-	for _, r := range c.Regions.Routes {
-		o.Routes = append(o.Routes, regionmap.Route{Organization: r.Organization, Environment: r.Environment,
-			Store: r.Store, To: string(r.Location)})
-	}
-	return o
-}
-
-// applySettings applies the settings in c that may change while the gateway runs.
-func (p *parts) applySettings(c config.Config) error {
-	if err := p.regions.SetRoutes(regionOptions(c).Routes); err != nil {
-		return err //nolint:wrapcheck // the error names the route
-	}
-	p.overrides.Store(&c.Rate.Overrides)
-	p.cache.SetRules(cacheRules(c.Cache.Rules))
-	return nil
-}
-
-// Transport makes the transport to upstream that c describes.
-func Transport(c config.Config) (proxy.Transport, error) {
-	o := proxy.TransportOptions{Timeout: c.Upstream.Timeout, IdleTimeout: c.Upstream.Idle,
-		MaxConnections: shares(c).Upstream}
-	if c.Upstream.CA != "" {
-		pem, err := os.ReadFile(c.Upstream.CA)
-		if err != nil {
-			return proxy.Transport{}, fmt.Errorf("reading OSGATE_UPSTREAM_CA: %w", err)
-		}
-		if o.Roots, err = x509.SystemCertPool(); err != nil {
-			return proxy.Transport{}, fmt.Errorf("reading the system's authorities: %w", err)
-		}
-		if !o.Roots.AppendCertsFromPEM(pem) {
-			return proxy.Transport{}, errors.New("OSGATE_UPSTREAM_CA contains no PEM certificate")
-		}
-	}
-	return proxy.NewTransport(o), nil
-}
-
-// Endpoint returns a function that returns the Access Management address of a plane.
-func Endpoint(c config.Config) func(plane string) auth.Endpoint {
-	return func(plane string) auth.Endpoint {
-		host := regionmap.AccountsHost(plane)
-		if c.Upstream.Override.Reveal() != nil {
-			return auth.Endpoint{URL: c.Upstream.Override.Reveal(), Host: host}
-		}
-		return auth.Endpoint{URL: &url.URL{Scheme: "https", Host: host}, Host: host}
-	}
-}
-
-// OpenRedis opens the connection that c names, nil without one. The callbacks of o
-// receive changes of its state. It does not connect yet.
-func OpenRedis(c config.Config, o redisconn.Options) (*redisconn.Conn, error) {
-	if c.Redis.URL.Reveal() == "" {
-		return nil, nil //nolint:nilnil // a gateway without Redis is valid
-	}
-	o.URL, o.Timeout, o.Prefix = c.Redis.URL.Reveal(), c.Redis.Timeout, c.Redis.Prefix
-	conn, err := redisconn.Open(o)
-	if err != nil {
-		return nil, fmt.Errorf("reading OSGATE_REDIS_URL: %w", err)
-	}
-	return conn, nil
-}
-
 // build makes all parts. On an error it closes those already made.
 func build(o Options) (p *parts, err error) {
 	c := o.Config
 	p = &parts{
 		config: c, version: o.Version, logger: o.Logger, log: o.Log, trips: board.NewLatency(),
 		names: auth.NewNames(), host: hostName(),
-		planeLatencies: newPlaneLatencies(), pauses: ratelimit.NewPauses(ratelimit.PausesOptions{}),
+		planeLatencies: &planeLatencies{by: map[string]*board.Latency{}}, pauses: ratelimit.NewPauses(ratelimit.PausesOptions{}),
 	}
 	defer func() {
 		if err != nil {
@@ -225,34 +120,108 @@ func build(o Options) (p *parts, err error) {
 			return p, err
 		}
 	}
-	limiter := p.counting(ratelimit.Mode(c.Rate.RedisDown))
-	each := p.counting(ratelimit.ModeLocal) // for limits per second; without Redis the share of this replica
-	guesses := ratelimit.NewFailures(each, perSecond(c.Auth.FailureRate))
-	for _, part := range []func() error{
-		func() error { return p.makeIdentity(transport, guesses) },
-		func() error { return p.makeBrokering(transport, guesses) }, p.makeDiscovery,
-		func() error { return p.makePlain(transport) }, func() error { return p.makePolicy(transport) },
-	} {
-		if err = part(); err != nil {
-			return p, err
-		}
+	return p, p.makePipeline(o, transport)
+}
+
+// openExports opens the exports of telemetry that the environment names. Log lines from
+// then on are exported too.
+func (p *parts) openExports(o Options) error {
+	plan, err := export.ReadPlan(getenv(o.Environ))
+	if err != nil {
+		return err
 	}
-	p.proxy, err = proxy.New(proxy.Options{
-		Regions: p.regions, Identity: p.auth, Policy: p.policy, Environments: p.environments,
-		TokenMethod: tokenMethodOf(c), Brokering: p.brokering.forProxy(c),
-		Limiter: ratelimit.NewTurns(ratelimit.TurnsOptions{Limiter: limiter,
-			MaxWaiters: c.Server.MaxExchanges / 2}),
-		Pauses: p.pauses, Guesses: guesses, Cache: p.cache, Statistics: answerer{p.stats, p.turns},
-		Discovery: p.discovery, CallLimiter: each, CallRate: perSecond(c.AccountsRate), Allowances: p.allowances(),
-		Keeper: p.keepers(o), Trace: p.tracing(), Transport: transport, Override: c.Upstream.Override.Reveal(),
-		Accounts: c.Accounts, TrustedProxies: c.Server.TrustedProxies, Origins: c.Server.Origins,
-		Quota: p.quotas(c.Rate), CountUpstream: c.Rate.Counts == countUpstream,
-		Budget: budget(c), BudgetBy: c.Budget.By, Budgeted: p.metrics.BudgetDecision, MaxWait: c.Rate.MaxWait,
-		SharedScope: c.Cache.Scope == environmentScope, RegionChanged: p.regionChanged,
-		Timeout: c.Upstream.Timeout, MaxBody: int64(c.Server.MaxBody), MaxExchanges: c.Server.MaxExchanges,
-		ServerTiming: c.Server.Timing, Ambiguous: conns.Ambiguous, Identified: conns.Identified,
+	out := o.Out
+	if out == nil {
+		out = io.Discard
+	}
+	p.console = holdBack(out)
+	p.exports, err = export.Open(context.Background(), plan, export.Options{
+		Version: o.Version, Console: p.console, Logger: o.Logger,
 	})
-	return p, err
+	if err != nil {
+		return err
+	}
+	p.close = append(p.close,
+		func() error { p.exports.Close(context.Background()); return nil },
+		func() error { p.console.release(); return nil })
+	p.logger = p.exports.Logger(o.Logger)
+	c := p.config
+	p.traces = p.exports.NewTraces(export.TracesOptions{
+		Slow: c.Trace.Slow, Names: c.Trace.Names, Key: c.Key(), TLS: c.TLS.Cert != "",
+		Redis: c.Redis.URL.Reveal() != "", Server: upstreamOf,
+	})
+	return nil
+}
+
+// heldBack is a writer that blocks until it is released. It is safe for concurrent use.
+type heldBack struct {
+	io.Writer
+	release func()
+	over    chan struct{} // closed by release
+}
+
+func holdBack(w io.Writer) *heldBack {
+	h := &heldBack{Writer: w, over: make(chan struct{})}
+	h.release = sync.OnceFunc(func() { close(h.over) })
+	return h
+}
+
+// Write implements [io.Writer].
+func (h *heldBack) Write(p []byte) (int, error) {
+	<-h.over
+	return h.Writer.Write(p) //nolint:wrapcheck // the error is the other writer's
+}
+
+// hostName returns the name of this machine, pod or container, "" if it has none.
+func hostName() string {
+	name, _ := os.Hostname() // the id distinguishes replicas without a name
+	return record.ShortName(name)
+}
+
+// openAudit opens the audit file, if one is configured.
+func (p *parts) openAudit(o Options) (err error) {
+	if p.config.Log.Audit == "" {
+		return nil
+	}
+	p.audit, err = audit.New(audit.Options{
+		Path: p.config.Log.Audit, Secret: p.config.Key(), Instance: o.Version, OnChange: p.auditChanged,
+	})
+	if err != nil {
+		return fmt.Errorf("opening OSGATE_AUDIT_FILE: %w", err)
+	}
+	p.close = append(p.close, func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), auditEnd)
+		defer cancel()
+		return p.audit.Close(ctx)
+	})
+	return nil
+}
+
+// auditEnd bounds how long the end of the process waits for the last lines, and how long
+// a new file may take to be opened.
+const auditEnd = 5 * time.Second
+
+// auditChanged logs one line for a change of the audit file's state.
+func (p *parts) auditChanged(c audit.Change) {
+	switch {
+	case c.Err != nil:
+		p.logger.Error("the audit file cannot be written; requests are served, and lines wait or are lost",
+			"lost", c.Lost, "cause", c.Err.Error())
+	case c.Lost > 0:
+		p.logger.Error("lines of the audit file were lost", "lost", c.Lost)
+	default:
+		p.logger.Info("the audit file is written again")
+	}
+}
+
+// applySettings applies the settings in c that may change while the gateway runs.
+func (p *parts) applySettings(c config.Config) error {
+	if err := p.regions.SetRoutes(regionOptions(c).Routes); err != nil {
+		return err //nolint:wrapcheck // the error names the route
+	}
+	p.overrides.Store(&c.Rate.Overrides)
+	p.cache.SetRules(cacheRules(c.Cache.Rules))
+	return nil
 }
 
 // openRedis opens the connection to Redis that exchanges use, if Redis is configured.
@@ -264,91 +233,6 @@ func (p *parts) openRedis() (err error) {
 		p.close = append(p.close, p.redis.Close)
 	}
 	return err
-}
-
-// plainMode is the value of OSGATE_CACHE_MODE that serves public test suites.
-const plainMode = "rfc9111"
-
-// environmentScope is the value of OSGATE_CACHE_SCOPE with which principals share
-// entries.
-const environmentScope = "environment"
-
-// countUpstream is the value of OSGATE_RATE_COUNTS with which hits cost no quota.
-const countUpstream = "upstream"
-
-// introspect is the value of OSGATE_AUTH for validation by RFC 7662.
-const introspect = "introspect"
-
-// makeIdentity makes the part that identifies callers by their tokens. Replicas share
-// identities if they share a Redis and a secret.
-func (p *parts) makeIdentity(transport proxy.Transport, guard auth.Guard) (err error) {
-	c := p.config.Auth
-	var asker auth.Resolver = &auth.Anypoint{
-		Transport: transport.Shared, Endpoint: Endpoint(p.config), Names: p.names,
-	}
-	if c.Methods.Has(introspect) {
-		asker = &auth.Introspection{
-			Transport: transport.Shared, Endpoint: Endpoint(p.config), URL: c.IntrospectionURL.Reveal(),
-			ClientID: c.ClientID, Secret: c.ClientSecret.Reveal(),
-		}
-	}
-	o := auth.Options{
-		Resolver: &learner{asker, p.stats}, TTL: c.TTL, NegativeTTL: c.NegativeTTL, Stale: c.Stale,
-		Secret: p.config.Key(), Guard: guard, OnChange: p.planeChanged, OnLookup: p.asked,
-	}
-	if p.redis != nil && len(o.Secret) > 0 {
-		if p.identities, err = auth.NewRedis(p.redis, o.Secret); err != nil {
-			return fmt.Errorf("sharing identities: %w", err)
-		}
-		o.Shared = p.identities
-	}
-	p.auth, err = auth.New(o)
-	return err
-}
-
-// planeChanged logs one line for a change of a control plane's state.
-func (p *parts) planeChanged(s auth.PlaneState) {
-	if s.OK {
-		p.logger.Info("a control plane is available again", "plane", s.Plane)
-		return
-	}
-	p.logger.Warn("a control plane is unavailable; known tokens are forwarded, unknown ones wait",
-		"plane", s.Plane, "cause", s.LastError)
-}
-
-// regionChanged logs one line when connections to a region begin to fail, or succeed
-// again.
-func (p *parts) regionChanged(s regionmap.ReachState) {
-	if s.OK {
-		p.logger.Info("a region is reachable again", "plane", s.Location.Plane, "region", s.Location.Region)
-		return
-	}
-	p.logger.Warn("a region is unreachable: connections to it fail; one request at a time tries",
-		"plane", s.Location.Plane, "region", s.Location.Region, "cause", s.LastError)
-}
-
-// searchTimeout bounds a search for a store: an unresponsive region delays the first
-// client that needs it, and an answer later than this is useless.
-const searchTimeout = 10 * time.Second
-
-// makeDiscovery makes the part that searches for stores without a configured location,
-// if it is turned on.
-func (p *parts) makeDiscovery() (err error) {
-	if p.config.Regions.Discover {
-		p.discovery, err = regionmap.NewDiscovery(regionmap.DiscoveryOptions{Map: p.regions,
-			Timeout: min(p.config.Upstream.Timeout, searchTimeout)})
-	}
-	return err
-}
-
-// shut closes the open parts, last made first.
-func (p *parts) shut() error {
-	var problems []error
-	for _, end := range slices.Backward(p.close) {
-		problems = append(problems, end())
-	}
-	p.close = nil
-	return errors.Join(problems...)
 }
 
 // redisChanged logs one line for a change of Redis's state.
@@ -370,12 +254,82 @@ func (p *parts) rightsChanged(denied string) {
 	p.logger.Warn("redis does not permit some commands to the user of OSGATE_REDIS_URL; features that need them work as without redis", "commands", denied)
 }
 
-// allowances keeps a part of each plane's allowance for identification. It is nil if
-// identification uses none of it, because OSGATE_AUTH_INTROSPECTION_URL names another
-// server.
-func (p *parts) allowances() proxy.Allowances {
-	if p.config.Auth.Methods.Has(introspect) && p.config.Auth.IntrospectionURL.Reveal() != nil {
+// makeCache makes the cache. It is coherent with all gateways that share its Redis, or
+// within the process without one.
+func (p *parts) makeCache() (err error) {
+	c := p.config.Cache
+	lease := 2 * p.config.Upstream.Timeout // within this time a write takes effect, or never
+	var writes coherence.Tracker           // nil: in process
+	if p.redis != nil {
+		if p.coherence, err = coherence.NewRedis(p.redis,
+			coherence.RedisOptions{Settle: lease, Strict: c.Strict}); err != nil {
+			return err
+		}
+		writes = p.coherence
+	}
+	o := cache.Options{
+		KeyTTL: c.KeyTTL, StoresTTL: c.StoresTTL, KeysTTL: c.KeysTTL,
+		Bytes: int64(c.Bytes), EntryBytes: int64(min(c.EntryBytes, c.Bytes)),
+		StaleIfError: c.StaleIfError, StaleWhileRevalidate: c.StaleWhileRevalidate,
+		IgnoreClients: !c.ClientControl, RequireTTL: true, Rules: cacheRules(c.Rules),
+		GrantTTL: p.config.Auth.TTL, WriteLease: lease, Coherence: writes, OnHold: p.clientHolds,
+	}
+	if err = p.share(&o); err != nil {
+		return err
+	}
+	p.cache, err = cache.New(o)
+	return err
+}
+
+// cacheRules translates the freshness rules of the configuration.
+func cacheRules(rules config.CacheRules) (all []cache.Rule) {
+	for _, r := range rules {
+		all = append(all, cache.Rule{
+			Organization: r.Organization, Environment: r.Environment, Store: r.Store, Prefix: r.Prefix, TTL: r.TTL,
+		})
+	}
+	return all
+}
+
+// share lets replicas with the same secret share grants, which are sent together with
+// the generations, and entries, which have a connection of their own.
+func (p *parts) share(o *cache.Options) (err error) {
+	secret := p.config.Key()
+	if p.redis == nil || len(secret) == 0 {
 		return nil
 	}
-	return p.auth
+	if p.grants, err = p.coherence.Grants(secret); err != nil {
+		return fmt.Errorf("sharing grants: %w", err)
+	}
+	o.SharedGrants = p.grants
+	if !p.config.Cache.Shared {
+		return nil
+	}
+	if p.shared, err = OpenRedis(p.config, redisconn.Options{OnTrip: p.tripped(bodiesConnection)}); err != nil {
+		return err
+	}
+	p.close = append(p.close, p.shared.Close)
+	if p.bodies, err = cache.NewSharedBodies(p.shared, secret,
+		cache.SharedOptions{EntryBytes: o.EntryBytes}); err != nil {
+		return fmt.Errorf("sharing bodies: %w", err)
+	}
+	o.Shared = p.bodies
+	return nil
+}
+
+// clientHolds logs that a client makes reads bypass the cache.
+func (p *parts) clientHolds(h cache.Holding) {
+	p.logger.Warn("a client keeps reads past the cache",
+		"client", h.Client, "location", h.Location, "store", h.Store, "why", h.Why,
+		"leases", h.Leases, "until", h.Until.UTC().Format(time.RFC3339))
+}
+
+// shut closes the open parts, last made first.
+func (p *parts) shut() error {
+	var problems []error
+	for _, end := range slices.Backward(p.close) {
+		problems = append(problems, end())
+	}
+	p.close = nil
+	return errors.Join(problems...)
 }

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"os"
 	"slices"
 	"time"
 
@@ -37,12 +36,6 @@ func (g *Gateway) replica(now time.Time) fleet.Record {
 		r.HitRatio = new(min(1, float64(hits)/float64(lookups)))
 	}
 	return r
-}
-
-// hostName returns the name of this machine, pod or container, "" if it has none.
-func hostName() string {
-	name, _ := os.Hostname() // the id distinguishes replicas without a name
-	return record.ShortName(name)
 }
 
 // report writes the record of this process to the roster until ctx ends, and then

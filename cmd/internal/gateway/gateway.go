@@ -1,20 +1,19 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
-	"sync"
+	"net/netip"
+	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"osgate/config"
+	"osgate/internal/conns"
 	"osgate/internal/sdnotify"
 	"osgate/proxy"
 	"osgate/stats"
@@ -87,6 +86,24 @@ func New(o Options) (*Gateway, error) {
 	return g, nil
 }
 
+// newService returns the way to systemd, which environ describes; nil if systemd did
+// not start this process.
+func newService(environ []string) (*sdnotify.Notifier, error) {
+	lookup := func(name string) (value string) {
+		for _, item := range environ {
+			if text, ok := strings.CutPrefix(item, name+"="); ok {
+				value = text // the last one counts, as for the os package
+			}
+		}
+		return value
+	}
+	service, err := sdnotify.New(lookup, os.Getpid())
+	if err != nil {
+		return nil, fmt.Errorf("reporting to systemd: %w", err)
+	}
+	return service, nil
+}
+
 func (g *Gateway) listen() (err error) {
 	if g.certs, err = clientCertificates(g.config, g.logger); err != nil {
 		return err
@@ -116,6 +133,76 @@ func (g *Gateway) listen() (err error) {
 	}
 	g.bound(opened[0], opened[1], opened[2])
 	return nil
+}
+
+// bound limits the listeners to their shares of the descriptors. Metrics may be nil.
+func (g *Gateway) bound(clients, admin, metrics net.Listener) {
+	share := shares(g.config)
+	o := conns.Options{
+		Limit: share.Clients, Exempt: g.config.Server.TrustedProxies, Handshake: readHeaderTimeout,
+		Changed: g.connectionsChanged("clients"), Failed: g.handshakeFailed,
+	}
+	if g.proxy != nil { // nil: the cache alone (OSGATE_CACHE_MODE=rfc9111)
+		o.Refuse = g.refused
+	}
+	if g.certs != nil {
+		o.TLS = g.certs.config()
+	}
+	g.clients = conns.New(clients, o)
+	o = conns.Options{
+		Limit: share.Admin, Handshake: readHeaderTimeout,
+		Changed: g.connectionsChanged("admin"), Failed: g.handshakeFailed,
+	}
+	if g.adminCerts != nil {
+		o.TLS = g.adminCerts.config()
+	}
+	g.admin = conns.New(admin, o)
+	if metrics != nil {
+		g.scrapes = conns.New(metrics, conns.Options{Limit: share.Metrics, Changed: g.connectionsChanged("metrics")})
+	}
+}
+
+// connectionsChanged returns a function that logs when a problem of a listener begins
+// and ends, and once a minute while it lasts.
+func (p *parts) connectionsChanged(listener string) func(conns.Change) {
+	return func(c conns.Change) {
+		switch {
+		case c.Problem == conns.Full && c.Over:
+			p.logger.Info("there is room for connections again", "listener", listener, "closed", c.Times)
+		case c.Problem == conns.Full:
+			p.logger.Warn("all connections are in use; idle ones are closed for new ones",
+				"listener", listener, "closed", c.Times)
+		case c.Over:
+			p.logger.Info("connections are accepted again", "listener", listener, "failures", c.Times)
+		default:
+			p.logger.Warn("new connections cannot be accepted",
+				"listener", listener, "failures", c.Times, "cause", c.Cause)
+		}
+	}
+}
+
+// handshakeFailed logs a failed TLS handshake, at DEBUG because clients can cause it at
+// will.
+func (p *parts) handshakeFailed(remote net.Addr, err error) {
+	p.logger.Debug("a TLS handshake has failed",
+		slog.String("remote_addr", remote.String()), slog.String("cause", err.Error()))
+}
+
+// refused answers a request that the server could not read.
+func (p *parts) refused(r conns.Refusal) []byte {
+	var remote netip.AddrPort
+	if tcp, ok := r.Remote.(*net.TCPAddr); ok {
+		remote = tcp.AddrPort()
+	}
+	return p.proxy.Unread(remote, r.Status, r.Reason)
+}
+
+// shares returns the shares into which the descriptors of this process are divided.
+func shares(c config.Config) conns.Shares {
+	return conns.SharesOf(conns.Uses{
+		Limit: conns.Descriptors(), Clients: c.Server.MaxConnections,
+		Redis: c.Redis.URL.Reveal() != "", Metrics: c.Metrics != "",
+	})
 }
 
 // ClientsURL returns the base URL for clients, with a loopback address if the listener
@@ -148,201 +235,6 @@ func reachable(a net.Addr) string {
 		return net.JoinHostPort("127.0.0.1", port)
 	}
 	return a.String()
-}
-
-// Run serves until ctx ends, then drains: it is not ready for OSGATE_DRAIN_DELAY, then
-// it accepts no new exchanges, waits up to OSGATE_DRAIN_TIMEOUT for the running ones,
-// and flushes the counts. It returns nil after an orderly end, which it logs. It does
-// not log the error that it returns.
-func (g *Gateway) Run(ctx context.Context) error {
-	clients := g.clientServer()
-	observers, err := g.observerServers()
-	if err != nil {
-		return errors.Join(err, g.closeListeners(), g.shut())
-	}
-	// The background workers run longer than the exchanges, so that the last exchange
-	// is counted.
-	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	workers := g.workers(background)
-	serving, lost := errgroup.WithContext(ctx)
-	for _, o := range observers {
-		serving.Go(func() error { return unlessClosed(o.Serve(o.listener)) })
-	}
-	serving.Go(func() error { return unlessClosed(clients.Serve(g.clients)) })
-	g.announce()
-	g.phase.Store(phaseServing)
-	g.notified(g.service.Ready(g.status()))
-	<-lost.Done() // the end of ctx or of a listener
-	problem := g.drain(ctx, clients)
-	stop()
-	problem = errors.Join(problem, workers.Wait())
-	for _, o := range observers { // last, so that the whole drain can be observed
-		problem = errors.Join(problem, o.Close())
-	}
-	problem = errors.Join(problem, serving.Wait(), g.shut())
-	if problem == nil { // otherwise the caller reports the error
-		g.logger.Info("stopped")
-	}
-	return problem
-}
-
-// Reload reads again the files that may change while the gateway runs: certificates at
-// once, the policy and settings files once they no longer change. An invalid file
-// leaves the former content in force, is logged, and is reported by /readyz.
-func (g *Gateway) Reload() {
-	if g.phase.Load() == phaseServing {
-		g.notified(g.service.Reloading())
-		defer func() {
-			if g.phase.Load() == phaseServing { // otherwise systemd knows that it stops
-				g.notified(g.service.Ready(g.status()))
-			}
-		}()
-	}
-	for _, certs := range []*certificates{g.certs, g.adminCerts} {
-		if certs != nil {
-			certs.reload(true)
-		}
-	}
-	var all sync.WaitGroup
-	all.Go(func() { _ = g.policy.Reload() }) // policyChanged reports the error
-	all.Go(g.files.reload)
-	all.Go(g.reopenAudit)
-	if g.brokering != nil && g.brokering.certificates != nil {
-		all.Go(func() { _ = g.brokering.certificates.Reload() }) // clientCertificatesChanged reports the error
-	}
-	all.Wait()
-}
-
-// unlessClosed returns the error of a server, nil if the server was stopped on purpose.
-func unlessClosed(err error) error {
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
-}
-
-// workers starts the background workers, which run until ctx ends.
-func (g *Gateway) workers(ctx context.Context) *errgroup.Group {
-	var all errgroup.Group
-	all.Go(func() error { return g.exports.Run(ctx) })
-	all.Go(func() error { return g.stats.Run(ctx) })
-	all.Go(func() error { return g.cache.Run(ctx) })
-	all.Go(func() error { return g.watchPolicy(ctx) })
-	all.Go(func() error { return g.service.Run(ctx, g.status, g.notified) })
-	all.Go(func() error { return g.files.watch(ctx) })
-	for _, listener := range g.listeners() {
-		all.Go(func() error { return listener.Run(ctx) })
-	}
-	if g.bodies != nil {
-		all.Go(func() error { return g.bodies.Run(ctx) })
-		all.Go(func() error { return g.shared.Run(ctx) })
-	}
-	if g.web != nil {
-		all.Go(func() error { return g.web.Run(ctx) })
-	}
-	if g.redis != nil {
-		all.Go(func() error { return g.redis.Run(ctx) })
-		all.Go(func() error { return g.coherence.Run(ctx) })
-		all.Go(func() error { return g.counts.Run(ctx) })
-		all.Go(func() error { return g.report(ctx) })
-	}
-	for _, certs := range []*certificates{g.certs, g.adminCerts} {
-		if certs != nil {
-			all.Go(func() error { return certs.watch(ctx) })
-		}
-	}
-	if g.brokering != nil && g.brokering.issuers != nil {
-		g.brokering.issuers.Warm()
-	}
-	if g.brokering != nil && g.brokering.certificates != nil {
-		all.Go(func() error { _ = g.brokering.certificates.Run(ctx); return nil }) // only ctx ends it
-	}
-	return &all
-}
-
-// drain stops serving clients. It cuts off no exchange before OSGATE_DRAIN_TIMEOUT.
-func (g *Gateway) drain(ctx context.Context, clients *http.Server) error {
-	g.phase.Store(phaseDraining)
-	g.stopping()
-	g.proxy.Retire()
-	if ctx.Err() != nil {
-		g.logger.Info("draining", "delay", g.config.Server.DrainDelay.String(), "exchanges", g.proxy.Exchanges())
-		<-time.After(g.config.Server.DrainDelay)
-	}
-	g.proxy.Drain()
-	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.config.Server.DrainTimeout)
-	defer cancel()
-	err := clients.Shutdown(within)
-	if errors.Is(err, context.DeadlineExceeded) {
-		g.logger.Warn("exchanges were cut off at OSGATE_DRAIN_TIMEOUT", "exchanges", g.proxy.Exchanges())
-		err = clients.Close()
-		g.ended(closeGrace)
-	}
-	return errors.Join(err, g.endCalls(within))
-}
-
-// endCalls ends, all at once, the calls that finished exchanges have started and no
-// exchange waits for: refreshes as long as ctx lasts and a moment longer, validations
-// and searches within their own bounds.
-func (g *Gateway) endCalls(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(closeGrace, untilEnd(ctx)))
-	defer cancel()
-	var all errgroup.Group
-	all.Go(func() error { return g.proxy.Close(ctx) })
-	all.Go(func() error { g.auth.Close(); return nil })
-	all.Go(func() error { g.environments.Close(); return nil })
-	if g.discovery != nil {
-		all.Go(func() error { g.discovery.Close(); return nil })
-	}
-	if g.plain != nil {
-		all.Go(func() error { g.plain.Close(); return nil })
-	}
-	return all.Wait()
-}
-
-// untilEnd returns the time until the deadline of ctx.
-func untilEnd(ctx context.Context) time.Duration {
-	end, _ := ctx.Deadline()
-	return time.Until(end)
-}
-
-// ended waits until the exchanges that were cut off have been recorded, for grace at
-// most.
-func (g *Gateway) ended(grace time.Duration) {
-	tick, late := time.NewTicker(10*time.Millisecond), time.After(grace)
-	defer tick.Stop()
-	for g.proxy.Exchanges() > 0 {
-		select {
-		case <-tick.C:
-		case <-late:
-			return
-		}
-	}
-}
-
-// handler returns the handler for clients.
-func (g *Gateway) handler() http.Handler {
-	if g.plain != nil {
-		return g.plain
-	}
-	return g.proxy
-}
-
-func (g *Gateway) clientServer() *http.Server {
-	server := &http.Server{
-		Handler:                      g.handler(),
-		DisableGeneralOptionsHandler: true, // "OPTIONS *" is refused and recorded as other requests are
-		ReadHeaderTimeout:            readHeaderTimeout,
-		ReadTimeout:                  readTimeout,
-		HTTP2:                        &http.HTTP2Config{WriteByteTimeout: writeByteTimeout},
-		WriteTimeout:                 g.config.Rate.MaxWait + g.config.Upstream.Timeout + writeGrace,
-		IdleTimeout:                  idleTimeout,
-		MaxHeaderBytes:               maxHeaderBytes,
-		ErrorLog:                     slog.NewLogLogger(g.logger.Handler(), slog.LevelDebug),
-	}
-	g.clients.Attach(server)
-	return server
 }
 
 // Check makes all parts of o's gateway and closes them again. It returns the error at

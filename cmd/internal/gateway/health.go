@@ -29,6 +29,7 @@ const (
 	policyPart     = "policy"
 	logPart        = "log"
 	connsPart      = "connections"
+	auditPart      = "audit file"
 )
 
 // The bounds of a problem with a region of Object Store, by the requests of the last
@@ -170,27 +171,6 @@ func statisticsHealth(s stats.Status, losing bool, now time.Time) admin.Part {
 	return p
 }
 
-// losses records when exchanges were last seen to be counted less exactly than they
-// should be, or not at all. The zero value is the state at the start. It is safe for
-// concurrent use.
-type losses struct {
-	mu   sync.Mutex // guards the fields below
-	seen uint64     // at the last call
-	grew time.Time  // the last call that saw more losses than the call before; zero: none has
-}
-
-// recent reports whether s has more losses than at the last call, or a call within the
-// last minute found more. Probes call it all the time; after a longer pause, all losses
-// of the pause count as recent.
-func (l *losses) recent(s stats.Status, now time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if lost := s.Coarsened + s.Dropped + s.Lost; lost > l.seen {
-		l.seen, l.grew = lost, now
-	}
-	return !l.grew.IsZero() && now.Sub(l.grew) < time.Minute
-}
-
 func (g *Gateway) cacheHealth(traffic board.Snapshot) admin.Part {
 	s := g.cache.Stats()
 	held := fmt.Sprintf("%d answers in %s", s.Entries, bytesText(s.Bytes))
@@ -260,8 +240,6 @@ type planeLatencies struct {
 	mu sync.Mutex
 	by map[string]*board.Latency // of the planes in use
 }
-
-func newPlaneLatencies() *planeLatencies { return &planeLatencies{by: map[string]*board.Latency{}} }
 
 func (a *planeLatencies) of(plane string) *board.Latency {
 	a.mu.Lock()

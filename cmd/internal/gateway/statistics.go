@@ -37,11 +37,6 @@ func (p *parts) makeStats() error {
 	return nil
 }
 
-// countsTimeout bounds a round trip of statistics if OSGATE_REDIS_TIMEOUT is shorter.
-// Only requests for statistics wait for these round trips. A slow one does not mean
-// that Redis is unavailable, and a batch that is not abandoned early is not in doubt.
-const countsTimeout = 500 * time.Millisecond
-
 // openCounts opens the Redis connection for writing and reading statistics. The counter
 // reports its state, because flushes fail without it.
 func (p *parts) openCounts() (err error) {
@@ -52,6 +47,11 @@ func (p *parts) openCounts() (err error) {
 	}
 	return err
 }
+
+// countsTimeout bounds a round trip of statistics if OSGATE_REDIS_TIMEOUT is shorter.
+// Only requests for statistics wait for these round trips. A slow one does not mean
+// that Redis is unavailable, and a batch that is not abandoned early is not in doubt.
+const countsTimeout = 500 * time.Millisecond
 
 const (
 	// maxReadings bounds the concurrent readings of the statistics, for operators and
