@@ -115,8 +115,10 @@ func (w *world) options() broker.Options {
 	}
 }
 
-// reported returns the changes that were reported so far, as words.
+// reported returns the changes that were reported so far, as words. It waits until those
+// under way have been reported.
 func (w *world) reported() []string {
+	synctest.Wait()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var words []string
