@@ -32,7 +32,7 @@ func (c *Conn) Eval(
 	ctx context.Context, s *Script, key string, answer func(*Replies) error, arguments ...Argument,
 ) error {
 	err := c.eval(ctx, evaluation{"evalsha", s.hash, key}, answer, arguments)
-	if redis.HasErrorPrefix(err, "NOSCRIPT") {
+	if err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") { // HasErrorPrefix allocates
 		err = c.eval(ctx, evaluation{"eval", s.source, key}, answer, arguments)
 	}
 	return err
