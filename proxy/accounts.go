@@ -48,6 +48,45 @@ func (p *Proxy) checkCall(x *exchange) error {
 	return p.chargeCall(x)
 }
 
+// checkCallCredential refuses an Access Management call whose Authorization is no
+// Anypoint token: Anypoint could not use it, and it must not be sent there. It removes
+// the headers of client certificates.
+func (p *Proxy) checkCallCredential(x *exchange) error {
+	if p.Brokering == nil {
+		return nil
+	}
+	if p.Brokering.Certificate != nil {
+		_, _ = p.Brokering.Certificate(x.r) // the call needs none, so an invalid one is no error
+	}
+	token, err := auth.ReadToken(x.r.Header)
+	switch {
+	case errors.Is(err, auth.ErrNoToken):
+		return p.checkOtherScheme(x)
+	case err != nil: // for example a JWT that is too long
+		return p.refuseCredential(err)
+	}
+	_, _, handled := p.Brokering.Broker.Recall(
+		x.r.Context(), x.location.Plane, auth.Credential{Token: token}, x.neighborhood())
+	if handled || p.leaks(token.Text()) {
+		return errForeignCall
+	}
+	return nil
+}
+
+// checkOtherScheme refuses a call whose Authorization is neither a bearer token nor the
+// id and secret of an app (RFC 7617). A JWT without the word Bearer, for example, is
+// neither.
+func (p *Proxy) checkOtherScheme(x *exchange) error {
+	if len(x.r.Header["Authorization"]) == 0 {
+		return nil // a call needs no token
+	}
+	id, secret, ok := x.r.BasicAuth()
+	if !ok || p.leaks(id) || p.leaks(secret) {
+		return errForeignCall
+	}
+	return nil
+}
+
 // boundCall takes a slot of the class unidentified for an Access Management call, and
 // bounds the bytes and the time of its request body and the time of its answer.
 func (p *Proxy) boundCall(x *exchange) error {
@@ -63,56 +102,18 @@ func (p *Proxy) boundCall(x *exchange) error {
 	return nil
 }
 
+// restrict bounds the body in bytes, and in time for all of it, even if it arrives
+// steadily. It is called before the first read.
+func (b *requestBody) restrict(w http.ResponseWriter, limit int64, within time.Duration) {
+	b.bounded, b.limit = http.MaxBytesReader(w, b.raw, limit), limit
+	b.within, b.until = within, time.Now().Add(within)
+}
+
 // tooManyFailures is the refusal of an address with too many failed identifications.
 func tooManyFailures(wait time.Duration) refusal {
 	return refusal{
 		code: record.CodeOverQuota, detail: "too many failed identifications from this address",
 		retryAfter: wait, violated: policyFailures,
-	}
-}
-
-// handleCallAnswer applies the result of an Access Management call: a new token is
-// identified ahead, a revoked token is forgotten, and a refusal may have been a guess.
-func (p *Proxy) handleCallAnswer(x *exchange, answer *http.Response) {
-	good := answer.StatusCode >= 200 && answer.StatusCode < 300
-	switch {
-	case failed(x.call, answer.StatusCode):
-		p.Guesses.Failed(x.r.Context(), x.neighborhood())
-	case good && x.call.Mints():
-		x.reply.keep = make([]byte, 0, 1024)
-		x.reply.ended = func(body []byte) { p.warmMinted(x, body) }
-	case good && x.call == auth.Revoke:
-		p.forgetRevoked(x)
-	}
-}
-
-// failed reports whether an answer with this status means that the call's credentials
-// were wrong. A mint also answers 400 for that ("invalid_grant", RFC 6749 section 5.2),
-// and 403 if the user is locked out.
-func failed(call auth.Call, status int) bool {
-	switch status {
-	case http.StatusUnauthorized:
-		return true
-	case http.StatusBadRequest, http.StatusForbidden:
-		return call.Mints()
-	}
-	return false
-}
-
-// warmMinted starts to identify a token that was minted through the gateway. Its
-// identity comes from the control plane, as for any other token: the client ID in the
-// mint's request is no proof.
-func (p *Proxy) warmMinted(x *exchange, body []byte) {
-	if token, ok := auth.MintedToken(body); ok {
-		p.Identity.Warm(x.location.Plane, token)
-	}
-}
-
-// forgetRevoked forgets the tokens that upstream has just revoked. The body is only
-// read, not verified, and need not be: a forgotten token is validated again.
-func (p *Proxy) forgetRevoked(x *exchange) {
-	for _, token := range auth.RevokedTokens(x.r.Header.Get("Content-Type"), x.body.copied()) {
-		p.Cache.Revoke(x.r.Context(), p.Identity.Forget(x.location.Plane, token))
 	}
 }
 
@@ -201,23 +202,6 @@ func (p *Proxy) chargeCall(x *exchange) error {
 		code: record.CodeOverQuota, retryAfter: r.RetryAfter, violated: policy,
 		detail: fmt.Sprintf("%s exceeds %d Access Management calls a second", source, p.CallRate.Rate),
 	}
-}
-
-// startCall lets a call go to its control plane, unless the rest of the plane's
-// allowance is reserved for identification.
-func (p *Proxy) startCall(x *exchange) error {
-	if p.Allowances != nil {
-		if wait := p.Allowances.BeginCall(x.location.Plane, x.caller); wait > 0 {
-			return refusal{
-				code: record.CodeOverQuota, retryAfter: wait, violated: policyPlane,
-				detail: "the control plane " + x.location.Plane +
-					" permits only a few more requests at the moment, and these are reserved for identification",
-			}
-		}
-		x.usesAllowance = true
-	}
-	p.calls.passed.Add(1)
-	return nil
 }
 
 // endCall ends a call that startCall permitted, once. Answer is the header of the

@@ -12,9 +12,9 @@ import (
 // pseudonym is the gateway's name in Via, Cache-Status and Proxy-Status.
 const pseudonym = "osgate"
 
-// admit counts the exchange, and refuses what no client may send: requests that passed
-// this gateway before, and methods that are not forwarded. Neither admit nor locate waits, so that
-// they need no slot.
+// admit counts the exchange, refuses what no client may send (requests that passed this
+// gateway before, methods that are not forwarded), and answers requests for the gateway
+// itself. Neither admit nor locate waits, so that they need no slot.
 func (p *Proxy) admit(x *exchange) error {
 	p.exchanges.add(x.r.Method, 1)
 	if err := p.checkFraming(x); err != nil { // first, because the connection must end
@@ -35,6 +35,8 @@ func (p *Proxy) admit(x *exchange) error {
 		return refusal{code: record.CodeBadRequest, detail: "method " + x.r.Method + " is not served"}
 	case x.r.ContentLength > p.MaxBody:
 		return tooLarge(p.MaxBody)
+	case isSelfRequest(x.r):
+		return p.answerSelf(x)
 	}
 	return nil
 }

@@ -10,8 +10,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -57,6 +57,35 @@ func (a *attempts) RoundTrip(r *http.Request) (*http.Response, error) {
 			return answer, err
 		}
 	}
+}
+
+// renewOwnToken handles an upstream 401 for the gateway's own token. It gets a new token
+// for r and reports whether r has to be sent again: once, because a request refused
+// with 401 was not processed.
+func (a *attempts) renewOwnToken(r *http.Request, answer *http.Response) (again bool) {
+	x := a.exchange
+	if !x.brokered() || answer.StatusCode != http.StatusUnauthorized {
+		return false
+	}
+	tokens := a.proxy.Brokering.Tokens
+	tokens.Refused(x.location.Plane, x.token)
+	if a.renewed || r.Body != nil && r.Body != http.NoBody && a.kept == nil {
+		return false
+	}
+	a.renewed = true
+	token, err := tokens.Token(r.Context(), x.location.Plane)
+	if err != nil || a.proxy.chargeBudget(x) != nil {
+		return false
+	}
+	x.token = token
+	r.Header = maps.Clone(r.Header) // the transport may still read that of the previous attempt
+	r.Header.Set("Authorization", token.Header())
+	_, _ = io.CopyN(io.Discard, answer.Body, keptBody) // so that the connection can be reused
+	_ = answer.Body.Close()
+	if x.lease != nil {
+		_ = x.lease.mark.Renew(r.Context()) // send detects a mark that was not renewed
+	}
+	return true
 }
 
 // bufferBody reads a short body completely, so that it can be sent more than once. A
@@ -110,6 +139,20 @@ func (a *attempts) send(r *http.Request) (*http.Response, error) {
 		disconnect(answer.Header)
 	}
 	return answer, err
+}
+
+// disconnect removes from an answer Connection and the fields that it names (RFC 9110
+// section 7.6.1), except fields that are intended for all recipients. ReverseProxy
+// would remove those too, for example Cache-Control before the cache has read it.
+func disconnect(h http.Header) {
+	for _, line := range h["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			if name = http.CanonicalHeaderKey(strings.TrimSpace(name)); !slices.Contains(forRecipients, name) {
+				delete(h, name)
+			}
+		}
+	}
+	delete(h, "Connection")
 }
 
 // beginAttempt begins an attempt to send r. With tracing the attempt has a span of its
@@ -347,25 +390,3 @@ func retryAfter(h http.Header, interval time.Duration) time.Duration {
 // errLateMark refuses to send a write whose mark would expire before the outcome of the
 // write can be known.
 var errLateMark = errors.New("the write was marked too long ago")
-
-// hookless is Context without its trace hooks, and with a sending. Other values come from
-// Context, hooks from values. Context's own cancelation must stay visible: package
-// context finds it by a value, and otherwise each derived context would need a
-// goroutine.
-type hookless struct {
-	context.Context                 //nolint:containedctx // it is a context
-	values          context.Context //nolint:containedctx // the parent of Context, without the hooks
-	sending         *sending
-}
-
-// Value implements [context.Context].
-func (c hookless) Value(key any) any {
-	if key == (sendingKey{}) {
-		return c.sending
-	}
-	value := c.Context.Value(key)
-	if _, hooks := value.(*httptrace.ClientTrace); hooks {
-		return c.values.Value(key)
-	}
-	return value
-}

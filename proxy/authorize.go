@@ -41,6 +41,18 @@ func (p *Proxy) authorize(x *exchange) error {
 	return nil
 }
 
+// checkMember refuses a brokered request for an organization that the gateway's own
+// connected app does not belong to: upstream would refuse the gateway, not the client.
+func (x *exchange) checkMember() error {
+	if !x.brokered() || x.identity.Member(x.op.Ref.Organization) {
+		return nil
+	}
+	return refusal{
+		code: record.CodeDenied, title: "Organization not served",
+		detail: "the gateway's own connected app does not belong to this organization",
+	}
+}
+
 // judge evaluates the rules and records their decision. If the request is denied
 // whatever its body contains, the body is not read. Without rules every client with an
 // Anypoint token is permitted: upstream decides about it. No other client is.

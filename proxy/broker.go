@@ -1,12 +1,15 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
-	"io"
-	"maps"
 	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
 
 	"osgate/auth"
 	"osgate/auth/broker"
@@ -47,23 +50,6 @@ type OwnTokens interface {
 	Forbidden(plane string, at broker.Place)
 }
 
-// readCredential returns the credential in x's request.
-func (p *Proxy) readCredential(x *exchange) (c auth.Credential, err error) {
-	if p.Brokering != nil && p.Brokering.Certificate != nil {
-		if c.Certificate, err = p.Brokering.Certificate(x.r); err != nil {
-			return c, p.refuseCredential(err)
-		}
-	}
-	c.Token, err = auth.ReadToken(x.r.Header)
-	if errors.Is(err, auth.ErrNoToken) && c.Certificate != nil {
-		err = nil
-	}
-	if p.Brokering != nil {
-		err = p.refuseCredential(err)
-	}
-	return c, err
-}
-
 // refuseCredential is brokerRefusal, and counts the refusal.
 func (p *Proxy) refuseCredential(err error) error {
 	if errors.Is(err, auth.ErrBadToken) {
@@ -82,29 +68,6 @@ func brokerRefusal(err error) error {
 		return refusal{code: record.CodeNoToken, detail: "the request has no credential that the gateway accepts"}
 	}
 	return err
-}
-
-// recall returns what this process knows about x's credential. If that is an Anypoint
-// token, it becomes the token of x's upstream requests.
-func (p *Proxy) recall(x *exchange, c auth.Credential, address string) (auth.Identity, auth.TokenState) {
-	ctx, plane := x.r.Context(), x.location.Plane
-	if p.Brokering != nil {
-		if identity, state, handled := p.Brokering.Broker.Recall(ctx, plane, c, address); handled {
-			return identity, state
-		}
-	}
-	x.token = c.Token
-	return p.Identity.Recall(ctx, plane, x.token, address)
-}
-
-// lookUp identifies x's credential by the method that recall has chosen.
-func (p *Proxy) lookUp(x *exchange, c auth.Credential, address string) (auth.Identity, error) {
-	ctx, plane := x.r.Context(), x.location.Plane
-	if p.Brokering != nil && x.token.IsZero() {
-		identity, err := p.Brokering.Broker.Identify(ctx, plane, c, address)
-		return identity, p.refuseCredential(err)
-	}
-	return p.Identity.Identify(ctx, plane, x.token, address)
 }
 
 // brokered reports whether x's client has no Anypoint credential.
@@ -130,75 +93,6 @@ func (p *Proxy) takeOwnToken(x *exchange) error {
 	return err
 }
 
-// quotaName returns the name under which x's client is counted. A client without an
-// Anypoint credential never shares a count with one of the same name that another
-// method or issuer identified.
-func (x *exchange) quotaName() string {
-	if !x.brokered() {
-		return x.rec.Principal
-	}
-	return lengthPrefixed(string(x.identity.Method), x.identity.Issuer, x.rec.Principal)
-}
-
-// checkMember refuses a brokered request for an organization that the gateway's own
-// connected app does not belong to: upstream would refuse the gateway, not the client.
-func (x *exchange) checkMember() error {
-	if !x.brokered() || x.identity.Member(x.op.Ref.Organization) {
-		return nil
-	}
-	return refusal{
-		code: record.CodeDenied, title: "Organization not served",
-		detail: "the gateway's own connected app does not belong to this organization",
-	}
-}
-
-// renewOwnToken handles an upstream 401 for the gateway's own token. It gets a new token
-// for r and reports whether r has to be sent again: once, because a request refused
-// with 401 was not processed.
-func (a *attempts) renewOwnToken(r *http.Request, answer *http.Response) (again bool) {
-	x := a.exchange
-	if !x.brokered() || answer.StatusCode != http.StatusUnauthorized {
-		return false
-	}
-	tokens := a.proxy.Brokering.Tokens
-	tokens.Refused(x.location.Plane, x.token)
-	if a.renewed || r.Body != nil && r.Body != http.NoBody && a.kept == nil {
-		return false
-	}
-	a.renewed = true
-	token, err := tokens.Token(r.Context(), x.location.Plane)
-	if err != nil || a.proxy.chargeBudget(x) != nil {
-		return false
-	}
-	x.token = token
-	r.Header = maps.Clone(r.Header) // the transport may still read that of the previous attempt
-	r.Header.Set("Authorization", token.Header())
-	_, _ = io.CopyN(io.Discard, answer.Body, keptBody) // so that the connection can be reused
-	_ = answer.Body.Close()
-	if x.lease != nil {
-		_ = x.lease.mark.Renew(r.Context()) // send detects a mark that was not renewed
-	}
-	return true
-}
-
-// judgeOwnToken applies an answer's status to the gateway's own token. It returns a
-// refusal in place of an upstream 401 or 403, which is not about the client.
-func (p *Proxy) judgeOwnToken(x *exchange, status int) error {
-	if !x.brokered() {
-		return nil
-	}
-	tokens, plane := p.Brokering.Tokens, x.location.Plane
-	if status == http.StatusUnauthorized {
-		return errOwnTokenRefused
-	}
-	tokens.Accepted(plane, x.token)
-	if status == http.StatusForbidden {
-		tokens.Forbidden(plane, broker.Place{Organization: x.op.Ref.Organization, Environment: x.op.Ref.Environment})
-		return errOwnTokenForbidden
-	}
-	return nil
-}
-
 // Causes of the refusal upstream-credential.
 var (
 	errOwnTokenRefused   = errors.New("upstream answered 401 to the gateway's own token")
@@ -210,4 +104,95 @@ var (
 func ownCredentialRefused(err error) bool {
 	_, refused := errors.AsType[*broker.CredentialError](err)
 	return refused || errors.Is(err, errOwnTokenRefused) || errors.Is(err, errOwnTokenForbidden)
+}
+
+// CredentialRefusal is how many credentials were refused for one reason since the
+// start.
+type CredentialRefusal struct {
+	Method auth.Method // [auth.ByJWT], [auth.ByMTLS], or "none": no method recognized it
+	Reason string      // of a closed list
+	Count  int64
+}
+
+// noMethod is the method of a credential that none recognizes.
+const noMethod auth.Method = "none"
+
+// refusedCredential is an error that refuses a credential for a reason of a closed
+// list.
+type refusedCredential interface {
+	error
+	Refusal() (method auth.Method, reason string)
+}
+
+// credentialRefusals count refused credentials. The zero value is ready to use. It is
+// safe for concurrent use.
+type credentialRefusals struct {
+	mu     sync.Mutex
+	counts map[CredentialRefusal]int64 // Count of the key is 0
+}
+
+// count counts err, which wraps [auth.ErrBadToken].
+func (c *credentialRefusals) count(err error) {
+	r := CredentialRefusal{Method: noMethod, Reason: "unrecognized"}
+	if e, ok := errors.AsType[refusedCredential](err); ok {
+		r.Method, r.Reason = e.Refusal()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.counts == nil {
+		c.counts = map[CredentialRefusal]int64{}
+	}
+	c.counts[r]++
+}
+
+// CredentialRefusals returns the refused credentials that are no Anypoint tokens by
+// method and reason, sorted. Credentials that were not judged because their address had
+// failed too often are not among them.
+func (p *Proxy) CredentialRefusals() []CredentialRefusal {
+	c := &p.refusedCredentials
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := make([]CredentialRefusal, 0, len(c.counts))
+	for r, n := range c.counts {
+		r.Count = n
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b CredentialRefusal) int {
+		return cmp.Or(cmp.Compare(a.Method, b.Method), strings.Compare(a.Reason, b.Reason))
+	})
+	return all
+}
+
+// A client's credential without Anypoint ends at the gateway. checkCallCredential and
+// checkLeaks check what goes upstream and could contain it: Authorization of an Access
+// Management call, the query, the headers of the allow list, and the body of an Access
+// Management call. Values, keys and names are data of the client, and are not searched.
+
+var (
+	// errForeignCall refuses an Access Management call with a credential that is no
+	// Anypoint token.
+	errForeignCall = refusal{
+		code: record.CodeDenied, title: "Not an Anypoint token",
+		detail: "Access Management calls need a token of Anypoint; this credential is sent to no other service",
+	}
+	// errLeak refuses a request that would send a credential of the gateway upstream.
+	errLeak = refusal{
+		code: record.CodeBadRequest, title: "Credential in a wrong place",
+		detail: "a token for this gateway belongs into the header Authorization alone, after Bearer; " +
+			"it is sent to no other service",
+	}
+)
+
+// leaks reports whether text, as it is or decoded as a part of a URL, contains a
+// credential that ends at the gateway.
+func (p *Proxy) leaks(text string) bool {
+	contains := p.Brokering.Contains
+	if contains == nil || text == "" {
+		return false
+	}
+	if contains(text) {
+		return true
+	}
+	decoded, err := url.QueryUnescape(text)
+	return err == nil && decoded != text && contains(decoded)
 }

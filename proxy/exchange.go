@@ -4,7 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -16,6 +16,7 @@ import (
 	"osgate/cache"
 	"osgate/cache/httpcache"
 	"osgate/objectstore"
+	"osgate/policy"
 	"osgate/ratelimit"
 	"osgate/record"
 	"osgate/regionmap"
@@ -120,11 +121,25 @@ func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	return x
 }
 
+// withDeclaredLength returns r with a body that must have its declared length, if
+// net/http alone does not enforce that.
+func withDeclaredLength(r *http.Request) *http.Request {
+	if r.ProtoMajor == 2 && r.ContentLength > 0 {
+		r.Body = &declaredBody{r.Body, r.ContentLength}
+	}
+	return r
+}
+
 // attach makes x answer to w, and limits its request's body.
 func (x *exchange) attach(w http.ResponseWriter, maxBody int64) {
 	x.writer = newResponseWriter(w)
 	x.received.start(w, x.r, maxBody)
 	x.w, x.body = &x.writer, &x.received
+}
+
+// newResponseWriter returns a value, so that an exchange can contain it.
+func newResponseWriter(w http.ResponseWriter) responseWriter {
+	return responseWriter{ResponseWriter: w, deadline: answerDeadline{conn: *http.NewResponseController(w)}}
 }
 
 // maxRequestID bounds the length of a request id that a client or upstream chose.
@@ -250,6 +265,13 @@ func (x *exchange) recordLastDecision() {
 	}
 }
 
+// lastDecision returns judge's latest decision, nil if it was not called.
+func (b *requestBody) lastDecision() *policy.Decision {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.last
+}
+
 // noteCut records why the client did not get the whole answer: upstream broke off, or
 // the client left.
 func (x *exchange) noteCut() {
@@ -262,99 +284,84 @@ func (x *exchange) noteCut() {
 	}
 }
 
-const (
-	// refusalTime bounds how long a client may take to read a refusal.
-	refusalTime = 10 * time.Second
-
-	// lingerBytes and lingerTime bound how much of a request is read after its answer.
-	// So a client that sends the whole request before it reads can still read the
-	// answer.
-	lingerBytes = 12 << 20
-	lingerTime  = 5 * time.Second
-
-	// expectTime replaces lingerTime for a client that waits for "100 Continue". It
-	// gets the answer instead, so it sends no body, and closes the connection.
-	expectTime = 500 * time.Millisecond
-
-	// lingerShare is the number of serving slots for each slot of refused exchanges.
-	lingerShare = 2
-)
-
-// moveToLingering frees the slot of a refused exchange, and takes one of the slots for
-// exchanges whose answers are being written and whose requests are read to the end. It
-// reports whether there was one; if not, the client gets no answer. An HTTP/1 refusal
-// whose request was read needs no slot, because it does not wait: it is shorter than
-// the socket buffer of the connection.
-func (p *Proxy) moveToLingering(x *exchange) bool {
-	if x.slot.of == p.lingering {
-		return true
-	}
-	x.slot.free()
-	if x.r.ProtoMajor == 1 && !x.body.pending() {
-		return true
-	}
-	s, short := p.lingering.take(x.slot.class, x.neighborhood())
-	if short != noShortage {
-		return false
-	}
-	x.slot = s
-	return true
-}
-
-// linger ends an exchange on an HTTP/1 connection whose request was not read to its
-// end. It sends the answer first, while the exchange holds no serving slot. Then it
-// reads the rest of the request, bounded, so that the connection can be reused; if the
-// end does not arrive, it closes the connection. An HTTP/2 stream carries no other
-// request: net/http resets it after the answer (RFC 9113 section 8.1).
-func (p *Proxy) linger(x *exchange) {
-	switch {
-	case x.noAnswer:
-		panic(http.ErrAbortHandler) // makes net/http close the connection or reset the stream
-	case !x.body.pending():
-		x.flushStream()
-		return
-	}
-	room := p.moveToLingering(x)
-	flushed := http.NewResponseController(x.w).Flush() == nil
-	if room && flushed && x.body.drain(x.expectsContinue()) || x.w.Header().Get("Connection") == "close" {
-		return
-	}
-	panic(http.ErrAbortHandler)
-}
-
-// flushStream sends the answer to an unidentified client on an HTTP/2 stream while the
-// exchange holds its slot. net/http would send it after the exchange, and would wait
-// there for a client that opens no window (RFC 9113 section 5.2).
-func (x *exchange) flushStream() {
-	if x.r.ProtoMajor > 1 && x.slot.class == unidentified {
-		_ = http.NewResponseController(x.w).Flush() // an error means that the client has left
-	}
-}
-
-// expectsContinue reports whether the client waits for "100 Continue" before it sends
-// its body (RFC 9110 section 10.1.1), and has not been sent it.
-func (x *exchange) expectsContinue() bool {
-	return x.r.Header.Get("Expect") != "" && x.body.count.Load() == 0
-}
-
-// drain reads the rest of the body and reports whether it reached the end. Awaited
-// means that the client has not begun to send the body.
-func (b *requestBody) drain(awaited bool) (whole bool) {
-	within := lingerTime
-	if awaited {
-		within = expectTime
-	}
-	b.closed.Store(true)
-	b.setDeadline(time.Now().Add(within))
-	_, err := io.CopyN(io.Discard, b.raw, lingerBytes)
-	if errors.Is(err, io.EOF) {
-		b.whole.Store(true)
-	}
-	return b.whole.Load()
-}
-
 // end frees the resources of an exchange, however it ended.
 func (x *exchange) end() {
 	x.slot.free()
 	x.body.leave()
 }
+
+// peer returns the address of the connection's other end.
+func peer(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// peerAddress returns the address of the connection's other end.
+func peerAddress(r *http.Request) netip.Addr {
+	a, _ := readAddress(r.RemoteAddr)
+	return a
+}
+
+// clientAddress returns the address that a request comes from: the connection's peer,
+// or, if that is a trusted proxy, the last address in X-Forwarded-For that is not. Each
+// proxy appends the peer that it saw, so values before an untrusted address are the
+// client's own claim. If a value cannot be parsed, the result is the proxy that
+// forwarded it. The zero address is a peer without an address (in a test).
+func clientAddress(peer netip.Addr, forwardedFor []string, trusted []netip.Prefix) netip.Addr {
+	for _, line := range slices.Backward(forwardedFor) {
+		for _, hop := range slices.Backward(strings.Split(line, ",")) {
+			if !isTrusted(trusted, peer) {
+				return peer
+			}
+			before, ok := readAddress(hop)
+			if !ok {
+				return peer
+			}
+			peer = before
+		}
+	}
+	return peer
+}
+
+// addressText returns a as text, "" if it is invalid. It returns known itself if that is
+// the same text, as for a client without a trusted proxy.
+func addressText(a netip.Addr, known string) string {
+	if !a.IsValid() {
+		return ""
+	}
+	var room [netip6Text]byte
+	text := a.AppendTo(room[:0])
+	if string(text) == known {
+		return known
+	}
+	return string(text)
+}
+
+// netip6Text is the length of the longest IPv6 address without a zone as text.
+const netip6Text = len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")
+
+// isTrusted reports whether a is a trusted proxy.
+func isTrusted(trusted []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// readAddress parses an address as proxies write it: with or without a port, IPv6 with
+// or without brackets.
+func readAddress(text string) (netip.Addr, bool) {
+	text = strings.TrimSpace(text)
+	if withPort, err := netip.ParseAddrPort(text); err == nil {
+		return plainAddress(withPort.Addr()), true
+	}
+	if bare, ok := strings.CutPrefix(text, "["); ok {
+		text = strings.TrimSuffix(bare, "]")
+	}
+	a, err := netip.ParseAddr(text)
+	return plainAddress(a), err == nil
+}
+
+// plainAddress turns an IPv4-mapped address into IPv4, and removes the zone, which has
+// a meaning on one host only.
+func plainAddress(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }

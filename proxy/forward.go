@@ -7,10 +7,13 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"osgate/auth"
+	"osgate/cache"
 	"osgate/record"
 	"osgate/regionmap"
 )
@@ -57,6 +60,41 @@ func (p *Proxy) forward(x *exchange) (err error) {
 	}
 	forwarder.ServeHTTP(x.w, r)
 	return p.fallBack(x)
+}
+
+// checkLeaks refuses a request that would send a client's own credential upstream in
+// its query, in a header, or in the body of an Access Management call. Such a body is
+// read to its end first.
+func (p *Proxy) checkLeaks(x *exchange) error {
+	if p.Brokering == nil || p.Brokering.Contains == nil {
+		return nil
+	}
+	if p.leaks(x.query) || p.leaksInHeaders(x) {
+		return errLeak
+	}
+	if x.call == 0 || x.r.ContentLength == 0 {
+		return nil
+	}
+	body, _ := x.body.peek(callBytes + 1) // which boundCall does not allow
+	if err := x.body.failure(); err != nil {
+		return err
+	}
+	if p.leaks(string(body)) {
+		return errLeak
+	}
+	return nil
+}
+
+// leaksInHeaders reports whether a header that goes upstream contains a credential. The
+// client's Authorization is not one of them, or was checked before.
+func (p *Proxy) leaksInHeaders(x *exchange) bool {
+	for name, values := range x.r.Header {
+		sent := slices.Contains(toUpstream, name) || strings.HasPrefix(name, cache.ChoosingPrefix) || name == "Via"
+		if sent && slices.ContainsFunc(values, p.leaks) {
+			return true
+		}
+	}
+	return false
 }
 
 // awaitEnd waits for the end of an HTTP/2 request that declares a body of no bytes and
@@ -107,6 +145,23 @@ func (p *Proxy) chargeUpstream(x *exchange) error {
 		return err
 	}
 	return p.chargeBudget(x)
+}
+
+// startCall lets a call go to its control plane, unless the rest of the plane's
+// allowance is reserved for identification.
+func (p *Proxy) startCall(x *exchange) error {
+	if p.Allowances != nil {
+		if wait := p.Allowances.BeginCall(x.location.Plane, x.caller); wait > 0 {
+			return refusal{
+				code: record.CodeOverQuota, retryAfter: wait, violated: policyPlane,
+				detail: "the control plane " + x.location.Plane +
+					" permits only a few more requests at the moment, and these are reserved for identification",
+			}
+		}
+		x.usesAllowance = true
+	}
+	p.calls.passed.Add(1)
+	return nil
 }
 
 // upstreamBody returns x's body for the upstream request.
@@ -249,6 +304,23 @@ func (x *exchange) failureOf(ctx context.Context, err error) error {
 	}
 }
 
+// unrenewed returns the refusal of a write that was cut because its mark could not be
+// renewed. A 503 means that nothing was sent. A write that was sent may have taken
+// effect.
+func (x *exchange) unrenewed() error {
+	if x.rec.UpstreamAttempts == 0 {
+		return refusal{
+			code: record.CodeOverloaded, title: unsentTitle,
+			detail: "the write was not sent: its mark for the caches could not be renewed", cause: errUnrenewed,
+			retryAfter: time.Second,
+		}
+	}
+	return refusal{
+		code: record.CodeUpstreamTimeout, title: "Write broken off", cause: errUnrenewed,
+		detail: "the write was broken off, because its mark for the caches could not be renewed; whether it took effect is not known",
+	}
+}
+
 // finishCache ends the exchange's fill and mark, with the outcome as far as it is
 // known; err is the reason if there was no answer. After a complete answer replyBody
 // has already done most of it.
@@ -264,17 +336,4 @@ func (x *exchange) finishCache(err error) {
 		return
 	}
 	x.conclude(false, 0)
-}
-
-// conclude reports the outcome to the fill and the mark, once. Complete means that the
-// end of the answer with this status was read.
-func (x *exchange) conclude(complete bool, status int) {
-	if x.fill != nil {
-		x.fill.Close(complete)
-		x.fill = nil
-	}
-	if x.lease != nil {
-		x.lease.end(x.writeOutcome(complete, status))
-		x.lease = nil
-	}
 }

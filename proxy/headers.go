@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	"osgate/cache"
 	"osgate/cache/httpcache"
 	"osgate/ratelimit"
@@ -146,20 +148,6 @@ func appendQuoted(b []byte, parts ...string) []byte {
 	return append(b, '"')
 }
 
-// disconnect removes from an answer Connection and the fields that it names (RFC 9110
-// section 7.6.1), except fields that are intended for all recipients. ReverseProxy
-// would remove those too, for example Cache-Control before the cache has read it.
-func disconnect(h http.Header) {
-	for _, line := range h["Connection"] {
-		for name := range strings.SplitSeq(line, ",") {
-			if name = http.CanonicalHeaderKey(strings.TrimSpace(name)); !slices.Contains(forRecipients, name) {
-				delete(h, name)
-			}
-		}
-	}
-	delete(h, "Connection")
-}
-
 // forRecipients lists fields of answers that are intended for all recipients (RFC 9110
 // sections 8, 10.2 and 11.6.1, RFC 9111 section 5, RFC 6265). A Connection must not
 // name them.
@@ -169,13 +157,27 @@ var forRecipients = []string{
 	"Location", "Pragma", "Retry-After", "Set-Cookie", "Vary", "Warning", "Www-Authenticate",
 }
 
-// toClient removes from an upstream answer the headers that are not for the client. An
-// unknown header stays: it may contain a confirmation id.
-func (x *exchange) toClient(h http.Header) {
-	h.Del("Server")
-	if !x.call.Mints() {
-		h.Del("Set-Cookie")
+// trimTrailers removes from upstream's trailers the fields that must not follow a body
+// (RFC 9110 section 6.5.1): fields about framing, routing, credentials, content or
+// caching, cookies, and fields that the header section has too, because net/http would
+// send the header's value again. It is called before Trailer lists the names for the
+// client, and at the body's end, when fields may arrive that upstream did not announce.
+func (x *exchange) trimTrailers(answer *http.Response) {
+	for name := range answer.Trailer {
+		_, remains := answer.Header[name]
+		_, moved := x.w.Header()[name]
+		if remains || moved || !httpguts.ValidTrailerHeader(name) ||
+			slices.Contains(forRecipients, name) || slices.Contains(neverTrailing, name) {
+			delete(answer.Trailer, name)
+		}
 	}
+}
+
+// neverTrailing lists forbidden trailers that are missing in forRecipients and in
+// net/http's own list.
+var neverTrailing = []string{
+	"Cache-Status", "Proxy-Status", "Server", "Server-Timing", "Set-Cookie", "Set-Cookie2", "Upgrade", "Via",
+	"X-Osgate-Region", "X-Request-Id",
 }
 
 // ourHeaders adds the headers that every answer has, ours and upstream's: current
@@ -286,3 +288,35 @@ func (x *exchange) serverTiming() string {
 	}
 	return b.String()
 }
+
+// lines is memory for the values of header fields, so that a field with one value needs
+// none of its own. The zero lines is ready. Only the goroutine of an exchange calls its
+// methods. A value is never changed, because others may read a header after the exchange.
+type lines struct {
+	values [16]string // an exchange with one attempt has up to 14
+	used   int
+}
+
+// of returns a list of one value. Appending to the list copies it.
+func (l *lines) of(value string) []string {
+	if l.used == len(l.values) {
+		return []string{value}
+	}
+	l.values[l.used] = value
+	l.used++
+	return l.values[l.used-1 : l.used : l.used]
+}
+
+// add adds a value to the field with this canonical name, as the last one.
+func (l *lines) add(h http.Header, name, value string) {
+	if values := h[name]; len(values) > 0 {
+		h[name] = append(values, value)
+	} else {
+		h[name] = l.of(value)
+	}
+}
+
+// span is a part of a text that several fields share.
+type span struct{ from, to int }
+
+func (s span) of(text string) string { return text[s.from:s.to] }

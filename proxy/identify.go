@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 
@@ -29,6 +30,23 @@ func (p *Proxy) identify(x *exchange) (err error) {
 	return nil
 }
 
+// readCredential returns the credential in x's request.
+func (p *Proxy) readCredential(x *exchange) (c auth.Credential, err error) {
+	if p.Brokering != nil && p.Brokering.Certificate != nil {
+		if c.Certificate, err = p.Brokering.Certificate(x.r); err != nil {
+			return c, p.refuseCredential(err)
+		}
+	}
+	c.Token, err = auth.ReadToken(x.r.Header)
+	if errors.Is(err, auth.ErrNoToken) && c.Certificate != nil {
+		err = nil
+	}
+	if p.Brokering != nil {
+		err = p.refuseCredential(err)
+	}
+	return c, err
+}
+
 // recognize takes a slot for x and returns its identity. From here on an exchange may
 // wait; the first wait is for a control plane, unless the token is known. Only
 // exchanges that wait for that hold slots of the class unidentified.
@@ -43,6 +61,41 @@ func (p *Proxy) recognize(x *exchange, c auth.Credential) (auth.Identity, error)
 		x.slot.promote()
 	}
 	return identity, err
+}
+
+// recall returns what this process knows about x's credential. If that is an Anypoint
+// token, it becomes the token of x's upstream requests.
+func (p *Proxy) recall(x *exchange, c auth.Credential, address string) (auth.Identity, auth.TokenState) {
+	ctx, plane := x.r.Context(), x.location.Plane
+	if p.Brokering != nil {
+		if identity, state, handled := p.Brokering.Broker.Recall(ctx, plane, c, address); handled {
+			return identity, state
+		}
+	}
+	x.token = c.Token
+	return p.Identity.Recall(ctx, plane, x.token, address)
+}
+
+// lookUp identifies x's credential by the method that recall has chosen.
+func (p *Proxy) lookUp(x *exchange, c auth.Credential, address string) (auth.Identity, error) {
+	ctx, plane := x.r.Context(), x.location.Plane
+	if p.Brokering != nil && x.token.IsZero() {
+		identity, err := p.Brokering.Broker.Identify(ctx, plane, c, address)
+		return identity, p.refuseCredential(err)
+	}
+	return p.Identity.Identify(ctx, plane, x.token, address)
+}
+
+// promote records that the client has been identified.
+func (s *slot) promote() {
+	if s.of == nil || s.class == identified {
+		return
+	}
+	s.of.mu.Lock()
+	defer s.of.mu.Unlock()
+	s.of.leave(unidentified, s.address)
+	s.of.held[identified]++
+	s.class = identified
 }
 
 // classOf returns the class of a client whose token has this standing. A token that was

@@ -179,6 +179,16 @@ func (p *Proxy) clientKey(x *exchange) string {
 	return x.quotaKey
 }
 
+// quotaName returns the name under which x's client is counted. A client without an
+// Anypoint credential never shares a count with one of the same name that another
+// method or issuer identified.
+func (x *exchange) quotaName() string {
+	if !x.brokered() {
+		return x.rec.Principal
+	}
+	return lengthPrefixed(string(x.identity.Method), x.identity.Issuer, x.rec.Principal)
+}
+
 // vendorInterval is the time between two requests at Object Store's base rate, 10 a
 // second.
 const vendorInterval = 100 * time.Millisecond

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"osgate/auth"
@@ -239,6 +240,21 @@ func (p *Proxy) refuse(x *exchange, err error) {
 	if x.r.Method != http.MethodHead {
 		_, _ = x.w.Write(body) // record notices a client that has left
 	}
+}
+
+// namedLocation returns the location, or the control plane alone, that the request
+// itself names. It is zero if the request names none or more than one.
+func (p *Proxy) namedLocation(r *http.Request) regionmap.Location {
+	target, err := p.originForm(r)
+	if err != nil {
+		return regionmap.Location{}
+	}
+	path, _, _ := strings.Cut(target, "?")
+	place, _, err := p.Regions.Read(r.Host, path, r.Header[regionmap.Header])
+	if err != nil {
+		return regionmap.Location{}
+	}
+	return regionmap.Location{Plane: place.Plane, Region: place.Region}
 }
 
 // problem returns the body of the refusal of the request with this id.

@@ -7,11 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"time"
 
-	"golang.org/x/net/http/httpguts"
-
+	"osgate/auth"
+	"osgate/auth/broker"
 	"osgate/cache"
 	"osgate/cache/httpcache"
 	"osgate/objectstore"
@@ -58,6 +57,40 @@ func (p *Proxy) relay(ctx context.Context, x *exchange, answer *http.Response) e
 	return nil
 }
 
+// judgeOwnToken applies an answer's status to the gateway's own token. It returns a
+// refusal in place of an upstream 401 or 403, which is not about the client.
+func (p *Proxy) judgeOwnToken(x *exchange, status int) error {
+	if !x.brokered() {
+		return nil
+	}
+	tokens, plane := p.Brokering.Tokens, x.location.Plane
+	if status == http.StatusUnauthorized {
+		return errOwnTokenRefused
+	}
+	tokens.Accepted(plane, x.token)
+	if status == http.StatusForbidden {
+		tokens.Forbidden(plane, broker.Place{Organization: x.op.Ref.Organization, Environment: x.op.Ref.Environment})
+		return errOwnTokenForbidden
+	}
+	return nil
+}
+
+// refusedStranger counts a stranger's write that upstream answered with 403.
+func (p *Proxy) refusedStranger(x *exchange, status int) {
+	if status == http.StatusForbidden && x.lease != nil && x.stranger() {
+		p.strangers.Failed(x.r.Context(), x.strangerKey())
+	}
+}
+
+// toClient removes from an upstream answer the headers that are not for the client. An
+// unknown header stays: it may contain a confirmation id.
+func (x *exchange) toClient(h http.Header) {
+	h.Del("Server")
+	if !x.call.Mints() {
+		h.Del("Set-Cookie")
+	}
+}
+
 // moveHeader moves the fields of an answer to the client's header. ReverseProxy would
 // copy one value after another, each to a list of its own. It still copies the type,
 // which it reads, because an event stream is not buffered.
@@ -77,6 +110,58 @@ func bodyLength(answer *http.Response) int64 {
 		return 0
 	}
 	return answer.ContentLength
+}
+
+// handleCallAnswer applies the result of an Access Management call: a new token is
+// identified ahead, a revoked token is forgotten, and a refusal may have been a guess.
+func (p *Proxy) handleCallAnswer(x *exchange, answer *http.Response) {
+	good := answer.StatusCode >= 200 && answer.StatusCode < 300
+	switch {
+	case failed(x.call, answer.StatusCode):
+		p.Guesses.Failed(x.r.Context(), x.neighborhood())
+	case good && x.call.Mints():
+		x.reply.keep = make([]byte, 0, 1024)
+		x.reply.ended = func(body []byte) { p.warmMinted(x, body) }
+	case good && x.call == auth.Revoke:
+		p.forgetRevoked(x)
+	}
+}
+
+// failed reports whether an answer with this status means that the call's credentials
+// were wrong. A mint also answers 400 for that ("invalid_grant", RFC 6749 section 5.2),
+// and 403 if the user is locked out.
+func failed(call auth.Call, status int) bool {
+	switch status {
+	case http.StatusUnauthorized:
+		return true
+	case http.StatusBadRequest, http.StatusForbidden:
+		return call.Mints()
+	}
+	return false
+}
+
+// warmMinted starts to identify a token that was minted through the gateway. Its
+// identity comes from the control plane, as for any other token: the client ID in the
+// mint's request is no proof.
+func (p *Proxy) warmMinted(x *exchange, body []byte) {
+	if token, ok := auth.MintedToken(body); ok {
+		p.Identity.Warm(x.location.Plane, token)
+	}
+}
+
+// forgetRevoked forgets the tokens that upstream has just revoked. The body is only
+// read, not verified, and need not be: a forgotten token is validated again.
+func (p *Proxy) forgetRevoked(x *exchange) {
+	for _, token := range auth.RevokedTokens(x.r.Header.Get("Content-Type"), x.body.copied()) {
+		p.Cache.Revoke(x.r.Context(), p.Identity.Forget(x.location.Plane, token))
+	}
+}
+
+// copied returns the copy so far.
+func (b *requestBody) copied() []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.copy
 }
 
 // readAhead reads the beginning of an answer before the client gets any of it. If other
@@ -288,27 +373,4 @@ func (b *replyBody) finish(complete bool) {
 		b.ended(b.keep)
 	}
 	b.exchange.conclude(complete, b.status)
-}
-
-// trimTrailers removes from upstream's trailers the fields that must not follow a body
-// (RFC 9110 section 6.5.1): fields about framing, routing, credentials, content or
-// caching, cookies, and fields that the header section has too, because net/http would
-// send the header's value again. It is called before Trailer lists the names for the
-// client, and at the body's end, when fields may arrive that upstream did not announce.
-func (x *exchange) trimTrailers(answer *http.Response) {
-	for name := range answer.Trailer {
-		_, remains := answer.Header[name]
-		_, moved := x.w.Header()[name]
-		if remains || moved || !httpguts.ValidTrailerHeader(name) ||
-			slices.Contains(forRecipients, name) || slices.Contains(neverTrailing, name) {
-			delete(answer.Trailer, name)
-		}
-	}
-}
-
-// neverTrailing lists forbidden trailers that are missing in forRecipients and in
-// net/http's own list.
-var neverTrailing = []string{
-	"Cache-Status", "Proxy-Status", "Server", "Server-Timing", "Set-Cookie", "Set-Cookie2", "Upgrade", "Via",
-	"X-Osgate-Region", "X-Request-Id",
 }

@@ -72,13 +72,6 @@ func (b *requestBody) start(w http.ResponseWriter, r *http.Request, limit int64)
 	}
 }
 
-// restrict bounds the body in bytes, and in time for all of it, even if it arrives
-// steadily. It is called before the first read.
-func (b *requestBody) restrict(w http.ResponseWriter, limit int64, within time.Duration) {
-	b.bounded, b.limit = http.MaxBytesReader(w, b.raw, limit), limit
-	b.within, b.until = within, time.Now().Add(within)
-}
-
 // Read implements [io.Reader].
 func (b *requestBody) Read(p []byte) (int, error) {
 	if b.closed.Load() {
@@ -126,22 +119,6 @@ func (b *requestBody) pull(p []byte) (int, error) {
 		b.whole.Store(true)
 	}
 	return n, err
-}
-
-// interrupt ends the transport's Read if it waits for the client. It does nothing if
-// the transport is done with the body or has read all of it: net/http then continues to
-// read, to detect that the client leaves, and a read that fails would end the context
-// of every later request on the connection.
-func (b *requestBody) interrupt() {
-	if b.closed.Load() || b.whole.Load() {
-		return
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.interrupted = true
-	if !b.finished {
-		_ = b.deadline.SetReadDeadline(time.Now())
-	}
 }
 
 // setDeadline sets the deadline of reads that wait for the client, unless the exchange
@@ -222,25 +199,11 @@ func (b *requestBody) noteRead(read []byte, err error) {
 // keep makes the body copy its first bytes, at most keptBody, while they are read.
 func (b *requestBody) keep() { b.copy = make([]byte, 0, 256) }
 
-// copied returns the copy so far.
-func (b *requestBody) copied() []byte {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.copy
-}
-
 // keepDecision records judge's latest decision.
 func (b *requestBody) keepDecision(d policy.Decision) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.last = &d
-}
-
-// lastDecision returns judge's latest decision, nil if it was not called.
-func (b *requestBody) lastDecision() *policy.Decision {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.last
 }
 
 // Close implements [io.Closer] for the transport, which is done with the body. The
@@ -361,15 +324,6 @@ func (b *heldBody) release(p []byte) (int, error) {
 type declaredBody struct {
 	io.ReadCloser
 	remaining int64
-}
-
-// withDeclaredLength returns r with a body that must have its declared length, if
-// net/http alone does not enforce that.
-func withDeclaredLength(r *http.Request) *http.Request {
-	if r.ProtoMajor == 2 && r.ContentLength > 0 {
-		r.Body = &declaredBody{r.Body, r.ContentLength}
-	}
-	return r
 }
 
 // Read implements [io.Reader].

@@ -150,6 +150,28 @@ func sendingOf(ctx context.Context) *sending {
 	return s
 }
 
+// hookless is Context without its trace hooks, and with a sending. Other values come from
+// Context, hooks from values. Context's own cancelation must stay visible: package
+// context finds it by a value, and otherwise each derived context would need a
+// goroutine.
+type hookless struct {
+	context.Context                 //nolint:containedctx // it is a context
+	values          context.Context //nolint:containedctx // the parent of Context, without the hooks
+	sending         *sending
+}
+
+// Value implements [context.Context].
+func (c hookless) Value(key any) any {
+	if key == (sendingKey{}) {
+		return c.sending
+	}
+	value := c.Context.Value(key)
+	if _, hooks := value.(*httptrace.ClientTrace); hooks {
+		return c.values.Value(key)
+	}
+	return value
+}
+
 // begin returns the request to pass to net/http instead of r.
 func (s *sending) begin(r *http.Request, timeout time.Duration) *http.Request {
 	if s.within == 0 {
@@ -166,19 +188,6 @@ func (s *sending) begin(r *http.Request, timeout time.Duration) *http.Request {
 	}
 	s.clock.start(stepRequest, s.within)
 	return out
-}
-
-// countTry is called before each try to send the request, and returns an error if there
-// were too many.
-func (s *sending) countTry() error {
-	s.tries++
-	switch {
-	case s.once && s.written.Load() > 0:
-		return errNotTwice
-	case s.tries > s.maxTries:
-		return errTooOften
-	}
-	return nil
 }
 
 // gotConn records that the request has a connection. A connection that carries a write

@@ -99,18 +99,6 @@ type slot struct {
 	address string
 }
 
-// promote records that the client has been identified.
-func (s *slot) promote() {
-	if s.of == nil || s.class == identified {
-		return
-	}
-	s.of.mu.Lock()
-	defer s.of.mu.Unlock()
-	s.of.leave(unidentified, s.address)
-	s.of.held[identified]++
-	s.class = identified
-}
-
 // free gives the slot back, once. The class is kept.
 func (s *slot) free() {
 	if s.of == nil {
@@ -165,11 +153,9 @@ var methods = []string{
 	http.MethodOptions, http.MethodConnect, http.MethodTrace,
 }
 
-// underWay counts the exchanges that are under way, by method. Safe for concurrent use.
+// underWay counts the exchanges that are under way: one count for each of methods, and
+// the last for all others. It is safe for concurrent use.
 type underWay []atomic.Int64
-
-// newUnderWay returns counters that are all zero.
-func newUnderWay() underWay { return make(underWay, len(methods)+1) }
 
 // add adds n to the count of a method's exchanges.
 func (u underWay) add(method string, n int64) {

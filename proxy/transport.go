@@ -102,6 +102,19 @@ func proxyOf(r *http.Request) (*url.URL, error) {
 	return http.ProxyFromEnvironment(r)
 }
 
+// countTry is called before each try to send the request, and returns an error if there
+// were too many.
+func (s *sending) countTry() error {
+	s.tries++
+	switch {
+	case s.once && s.written.Load() > 0:
+		return errNotTwice
+	case s.tries > s.maxTries:
+		return errTooOften
+	}
+	return nil
+}
+
 // errAllInUse is the error of a request that gets no connection to upstream because the
 // maximum number is in use.
 var errAllInUse = errors.New("all upstream connections are in use")

@@ -46,36 +46,29 @@ func (p *Proxy) markWrite(x *exchange, cancel context.CancelCauseFunc) error {
 	return nil
 }
 
+// interrupt ends the transport's Read if it waits for the client. It does nothing if
+// the transport is done with the body or has read all of it: net/http then continues to
+// read, to detect that the client leaves, and a read that fails would end the context
+// of every later request on the connection.
+func (b *requestBody) interrupt() {
+	if b.closed.Load() || b.whole.Load() {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.interrupted = true
+	if !b.finished {
+		_ = b.deadline.SetReadDeadline(time.Now())
+	}
+}
+
 // unsentTitle is the title of a refused write of which no byte was sent upstream.
 const unsentTitle = "Write not sent"
 
-// unrenewed returns the refusal of a write that was cut because its mark could not be
-// renewed. A 503 means that nothing was sent. A write that was sent may have taken
-// effect.
-func (x *exchange) unrenewed() error {
-	if x.rec.UpstreamAttempts == 0 {
-		return refusal{
-			code: record.CodeOverloaded, title: unsentTitle,
-			detail: "the write was not sent: its mark for the caches could not be renewed", cause: errUnrenewed,
-			retryAfter: time.Second,
-		}
-	}
-	return refusal{
-		code: record.CodeUpstreamTimeout, title: "Write broken off", cause: errUnrenewed,
-		detail: "the write was broken off, because its mark for the caches could not be renewed; whether it took effect is not known",
-	}
-}
-
 // strangerRefusals is the quota of writes of strangers that Object Store may refuse in
 // one store, for each organization that they come from: while such a write is under
-// way, reads of the store bypass the cache.
+// way, reads of the store bypass the cache. Only this process counts them.
 var strangerRefusals = ratelimit.Quota{Rate: 1, Period: time.Second, Burst: 10}
-
-// newStrangers returns a count of the refused writes of strangers, for this process
-// only.
-func newStrangers() *ratelimit.Failures {
-	return ratelimit.NewFailures(ratelimit.NewLocal(ratelimit.LocalOptions{}), strangerRefusals)
-}
 
 // limitStranger refuses the write of a stranger to a store where too many writes of its
 // organization have been refused. It runs before the write is marked, and only for
@@ -94,13 +87,6 @@ func (p *Proxy) limitStranger(x *exchange) error {
 	}
 }
 
-// refusedStranger counts a stranger's write that upstream answered with 403.
-func (p *Proxy) refusedStranger(x *exchange, status int) {
-	if status == http.StatusForbidden && x.lease != nil && x.stranger() {
-		p.strangers.Failed(x.r.Context(), x.strangerKey())
-	}
-}
-
 // strangerKey identifies a store and the organization of the stranger that writes to
 // it. So the clients of one organization count together, and do not affect another
 // organization. No part contains a "|".
@@ -111,6 +97,19 @@ func (x *exchange) strangerKey() string {
 	}
 	ref := x.op.Ref
 	return strings.Join([]string{x.location.String(), ref.Organization, ref.Environment, ref.Store, home}, "|")
+}
+
+// conclude reports the outcome to the fill and the mark, once. Complete means that the
+// end of the answer with this status was read.
+func (x *exchange) conclude(complete bool, status int) {
+	if x.fill != nil {
+		x.fill.Close(complete)
+		x.fill = nil
+	}
+	if x.lease != nil {
+		x.lease.end(x.writeOutcome(complete, status))
+		x.lease = nil
+	}
 }
 
 // writeOutcome decides the outcome of x's write, for the end of its mark. Complete means

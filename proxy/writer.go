@@ -55,11 +55,6 @@ type responseWriter struct {
 	err      error // why the client could not be written to; nil: it could
 }
 
-// newResponseWriter returns a value, so that an exchange can contain it.
-func newResponseWriter(w http.ResponseWriter) responseWriter {
-	return responseWriter{ResponseWriter: w, deadline: answerDeadline{conn: *http.NewResponseController(w)}}
-}
-
 // Unwrap lets [http.ResponseController] reach the connection.
 func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
