@@ -129,48 +129,10 @@ func addressOf(host, target string) (name, coherence.Resources) {
 	return key, coherence.Of(coherence.Resource{Hash: key})
 }
 
-// find returns the newest stored answer that matches a request with this header, and
-// whether others are stored. It must have the given stamp: an answer that was stored
-// before an invalidation does not count.
-func (c *Cache) find(key name, header http.Header, stamp coherence.Stamp) (e *Entry, others bool) {
-	held, ok := c.entries.GetIfPresent(key)
-	if !ok {
-		return nil, false
-	}
-	for _, e := range held.variants {
-		switch {
-		case !coherence.Admit(e.stamp, stamp):
-		case e.selects(header):
-			return e, true
-		default:
-			others = true
-		}
-	}
-	return nil, others
-}
-
 // invalidate makes the stored answers of an address unservable, and the answers that
 // are being fetched now too.
 func (c *Cache) invalidate(ctx context.Context, on coherence.Resources) {
 	_ = c.writes.Mark(ctx, on, coherence.NewID(), 0) // the tracker in process never fails
-}
-
-// startRefresh reports whether no other request validates the entry of key in the
-// background. If it returns true, the caller must call endRefresh.
-func (c *Cache) startRefresh(key name) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.refreshing[key] {
-		return false
-	}
-	c.refreshing[key] = true
-	return true
-}
-
-func (c *Cache) endRefresh(key name) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.refreshing, key)
 }
 
 // Entry is a stored answer. It is immutable, shared by all requests that it answers,

@@ -71,6 +71,26 @@ func (f *Fetch) look(ctx context.Context) Result {
 	return f.choose()
 }
 
+// find returns the newest stored answer that matches a request with this header, and
+// whether others are stored. It must have the given stamp: an answer that was stored
+// before an invalidation does not count.
+func (c *Cache) find(key name, header http.Header, stamp coherence.Stamp) (e *Entry, others bool) {
+	held, ok := c.entries.GetIfPresent(key)
+	if !ok {
+		return nil, false
+	}
+	for _, e := range held.variants {
+		switch {
+		case !coherence.Admit(e.stamp, stamp):
+		case e.selects(header):
+			return e, true
+		default:
+			others = true
+		}
+	}
+	return nil, others
+}
+
 // choose serves the stored entry if the client and upstream both allow it.
 func (f *Fetch) choose() Result {
 	e := f.stored
@@ -97,6 +117,18 @@ func (f *Fetch) choose() Result {
 		return result
 	}
 	return f.forward(httpcache.ForwardStale, "")
+}
+
+// startRefresh reports whether no other request validates the entry of key in the
+// background. If it returns true, the caller must call endRefresh.
+func (c *Cache) startRefresh(key name) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.refreshing[key] {
+		return false
+	}
+	c.refreshing[key] = true
+	return true
 }
 
 // forward is the result for a request that is sent upstream.
@@ -212,6 +244,12 @@ func (f *Fetch) Close(complete bool) {
 		f.cache.endRefresh(f.key)
 		f.background = false
 	}
+}
+
+func (c *Cache) endRefresh(key name) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.refreshing, key)
 }
 
 // Disconnected returns the entry that may be served although upstream did not answer:

@@ -71,6 +71,12 @@ func (rs *Rules) decide(r Request) Decision {
 	return d
 }
 
+// reset makes w ready for another request and keeps its memory.
+func (w *evaluation) reset() {
+	clear(w.scratch)
+	*w = evaluation{scratch: w.scratch}
+}
+
 // DecideWithoutBody returns the denial of r if it does not depend on the body: a forbid
 // in force applies that reads neither value type nor TTL, nor the size if that is
 // unknown. Otherwise, it returns a Decision that is Allowed and names no rule, and
@@ -238,10 +244,6 @@ const (
 type decisions struct {
 	mu    sync.Mutex // guards known
 	known recent.Map[question, Decision]
-}
-
-func newDecisions() *decisions {
-	return &decisions{known: recent.New[question, Decision](rememberedDecisions)}
 }
 
 // of returns the decision on q, if it is remembered. It must not be changed.

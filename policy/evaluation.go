@@ -79,12 +79,6 @@ func resourceType(ref objectstore.Ref) types.EntityType {
 	return organizationType
 }
 
-// reset makes w ready for another request and keeps its memory.
-func (w *evaluation) reset() {
-	clear(w.scratch)
-	*w = evaluation{scratch: w.scratch}
-}
-
 // empty returns the scratch record, emptied.
 func (w *evaluation) empty() types.RecordMap {
 	if w.scratch == nil {

@@ -34,25 +34,6 @@ func newFacts() facts {
 	}
 }
 
-// visit adds the facts that the node n reads, and reports whether its children have to
-// be visited too.
-func (f *facts) visit(n ast.IsNode) bool {
-	switch n := n.(type) {
-	case ast.NodeTypeAccess:
-		return !f.attribute(n.StrOpNode, false)
-	case ast.NodeTypeHas:
-		return !f.attribute(n.StrOpNode, true)
-	case ast.NodeTypeVariable:
-		f.wholeContext = f.wholeContext || n.Name == "context"
-	case ast.NodeValue:
-		if uid, ok := n.Value.(types.EntityUID); ok {
-			f.name(uid)
-		}
-	default: // only its children read facts
-	}
-	return true
-}
-
 // attribute adds the fact that n reads if it is an attribute of a variable or a header,
 // and reports whether it is.
 func (f *facts) attribute(n ast.StrOpNode, tested bool) bool {

@@ -5,9 +5,11 @@ import (
 	"sync"
 
 	"github.com/cedar-policy/cedar-go/types"
+	"github.com/cedar-policy/cedar-go/x/exp/schema"
 	"github.com/cedar-policy/cedar-go/x/exp/schema/validate"
 
 	"osgate/auth"
+	"osgate/internal/recent"
 	"osgate/internal/watch"
 	"osgate/objectstore"
 )
@@ -37,7 +39,7 @@ type Rules struct {
 func compile(files []watch.File, o Options) (*Rules, error) {
 	rs := &Rules{
 		byID: make(map[types.PolicyID]*rule), shadow: o.Shadow, headers: o.Headers, actions: actions(),
-		decisions: newDecisions(),
+		decisions: &decisions{known: recent.New[question, Decision](rememberedDecisions)},
 	}
 	var problems []Problem
 	for _, f := range files {
@@ -65,6 +67,19 @@ func compile(files []watch.File, o Options) (*Rules, error) {
 	}
 	rs.index(o.Headers)
 	return rs, nil
+}
+
+// newValidator returns a validator of the vocabulary.
+func newValidator(headers []string) (*validate.Validator, error) {
+	var s schema.Schema
+	if err := s.UnmarshalCedar([]byte(Schema(headers))); err != nil {
+		return nil, fmt.Errorf("reading the policy schema: %w", err)
+	}
+	resolved, err := s.Resolve()
+	if err != nil {
+		return nil, fmt.Errorf("reading the policy schema: %w", err)
+	}
+	return validate.New(resolved), nil
 }
 
 // Rule describes one rule.

@@ -9,22 +9,8 @@ import (
 
 	"github.com/cedar-policy/cedar-go/types"
 	"github.com/cedar-policy/cedar-go/x/exp/ast"
-	"github.com/cedar-policy/cedar-go/x/exp/schema"
 	"github.com/cedar-policy/cedar-go/x/exp/schema/validate"
 )
-
-// newValidator returns a validator of the vocabulary.
-func newValidator(headers []string) (*validate.Validator, error) {
-	var s schema.Schema
-	if err := s.UnmarshalCedar([]byte(Schema(headers))); err != nil {
-		return nil, fmt.Errorf("reading the policy schema: %w", err)
-	}
-	resolved, err := s.Resolve()
-	if err != nil {
-		return nil, fmt.Errorf("reading the policy schema: %w", err)
-	}
-	return validate.New(resolved), nil
-}
 
 // problems returns the problems of r by the vocabulary: unknown entities, actions and
 // attributes, actions that do not exist for such a resource, wrong types, attributes

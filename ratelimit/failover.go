@@ -96,6 +96,22 @@ func (f *Failover) Take(ctx context.Context, key string, q Quota) (Result, error
 	}
 }
 
+// share returns the nth part of a normal quota. Over n replicas the rate is never
+// exceeded in the long run. In any one Period, n units are possible if Rate or Burst is
+// less than n, because each replica admits at least one at a time.
+func (q Quota) share(n int) Quota {
+	switch n = max(n, 1); {
+	case q.Algorithm != AlgorithmWindow:
+		q.Period = times(q.Period, n) // which leaves the rate exact
+		q.Burst = max(q.Burst/n, 1)
+	case q.Rate >= n:
+		q.Rate /= n
+	default:
+		q.Rate, q.Period = 1, divideUp(times(q.Period, n), q.Rate)
+	}
+	return q.normal()
+}
+
 // takePrimary decides with the primary, unless ctx is from WithoutPrimary.
 func (f *Failover) takePrimary(ctx context.Context, key string, q Quota) (Result, error) {
 	if ctx.Value(withoutPrimaryKey{}) != nil {

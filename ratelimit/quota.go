@@ -64,31 +64,6 @@ func (q Quota) interval() time.Duration {
 	return divideUp(q.Period, q.Rate)
 }
 
-// spacing returns the least time between a unit that was waited for and the nth unit
-// after it, whichever callers take those in between. q is normal.
-func (q Quota) spacing(n int) time.Duration {
-	if q.Algorithm == AlgorithmWindow {
-		return times(q.Period, n/q.Rate)
-	}
-	return times(q.interval(), n)
-}
-
-// share returns the nth part of a normal quota. Over n replicas the rate is never
-// exceeded in the long run. In any one Period, n units are possible if Rate or Burst is
-// less than n, because each replica admits at least one at a time.
-func (q Quota) share(n int) Quota {
-	switch n = max(n, 1); {
-	case q.Algorithm != AlgorithmWindow:
-		q.Period = times(q.Period, n) // which leaves the rate exact
-		q.Burst = max(q.Burst/n, 1)
-	case q.Rate >= n:
-		q.Rate /= n
-	default:
-		q.Rate, q.Period = 1, divideUp(times(q.Period, n), q.Rate)
-	}
-	return q.normal()
-}
-
 // divideUp returns d/n rounded up. Both are positive.
 func divideUp(d time.Duration, n int) time.Duration { return (d-1)/time.Duration(n) + 1 }
 

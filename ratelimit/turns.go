@@ -306,6 +306,15 @@ func (qu *queue) turn(ahead int, q Quota, now time.Time) time.Time {
 	return next.Add(q.spacing(max(ahead-qu.last.Remaining, 0)))
 }
 
+// spacing returns the least time between a unit that was waited for and the nth unit
+// after it, whichever callers take those in between. q is normal.
+func (q Quota) spacing(n int) time.Duration {
+	if q.Algorithm == AlgorithmWindow {
+		return times(q.Period, n/q.Rate)
+	}
+	return times(q.interval(), n)
+}
+
 // refusal returns the result for a waiter whose turn would come after wait.
 func (qu *queue) refusal(wait time.Duration, q Quota, now time.Time) Result {
 	wait = max(wait, minPause)

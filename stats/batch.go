@@ -33,9 +33,6 @@ func (m Measure) String() string {
 	return [measures]string{"client", "upstream", "client units", "upstream units"}[m]
 }
 
-// units returns the measure of the same operations in billed units.
-func (m Measure) units() Measure { return m%ClientUnits + ClientUnits }
-
 // Counts is one number for each measure.
 type Counts [measures]uint64
 

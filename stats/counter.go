@@ -106,6 +106,10 @@ func New(o Options) *Counter {
 	return c
 }
 
+func newOutbox(process string) *outbox {
+	return &outbox{process: process, queues: make(map[Scope]*queue)}
+}
+
 // Keep implements [record.Keeper]. It takes well under a microsecond, and allocates
 // memory only for a new series.
 func (c *Counter) Keep(x *record.Exchange) {
@@ -129,6 +133,20 @@ func (c *Counter) Keep(x *record.Exchange) {
 		}
 	}
 	c.dropped.Add(1)
+}
+
+// coarsen changes k to the series into which it counts if there is no room for its own:
+// that of its region, then that of its organization. It returns false if there is none.
+func (k *series) coarsen() bool {
+	switch {
+	case k.scope.Store != "":
+		k.scope.Store = ""
+	case k.scope.Environment != "":
+		k.scope = k.scope.organization()
+	default:
+		return false
+	}
+	return true
 }
 
 func (c *Counter) add(k *series, n *Counts, limit int64) bool {

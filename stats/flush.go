@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"sync/atomic"
 	"time"
 )
 
@@ -181,6 +182,29 @@ func (c *Counter) makeRoom(now time.Time) {
 	}
 }
 
+// forget drops empty cells of hours before the given one.
+func (s *shard) forget(before int64, held *atomic.Int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for h, c := range s.cells {
+		var kept *cell
+		for c != nil {
+			next := c.next
+			if c.dirty || c.series.hour >= before {
+				c.next, kept = kept, c
+			} else {
+				held.Add(-1)
+			}
+			c = next
+		}
+		if kept == nil {
+			delete(s.cells, h)
+			continue
+		}
+		s.cells[h] = kept
+	}
+}
+
 // observe records the result of a flush, and logs when it changes. A flush canceled by
 // its caller does not describe the store.
 func (c *Counter) observe(ctx context.Context, err error, began, now time.Time) {
@@ -223,10 +247,6 @@ type outbox struct {
 type queue struct {
 	doubt *Batch            // passed to the store and not acknowledged
 	next  map[series]Counts // counts for the batches after it
-}
-
-func newOutbox(process string) *outbox {
-	return &outbox{process: process, queues: make(map[Scope]*queue)}
 }
 
 // unwritten returns the number of operations held, and the number of their series.

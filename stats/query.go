@@ -76,6 +76,9 @@ func (q query) measure() Measure {
 	return q.source
 }
 
+// units returns the measure of the same operations in billed units.
+func (m Measure) units() Measure { return m%ClientUnits + ClientUnits }
+
 // parseChoice parses a parameter with two values, and reports whether it is the one
 // that is not the default.
 func parseChoice(value, name, standard, other string) (bool, error) {

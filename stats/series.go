@@ -26,20 +26,6 @@ func (k *series) clone() series {
 	}}
 }
 
-// coarsen changes k to the series into which it counts if there is no room for its own:
-// that of its region, then that of its organization. It returns false if there is none.
-func (k *series) coarsen() bool {
-	switch {
-	case k.scope.Store != "":
-		k.scope.Store = ""
-	case k.scope.Environment != "":
-		k.scope = k.scope.organization()
-	default:
-		return false
-	}
-	return true
-}
-
 // hash distributes series over shards and cells. It leaves out plane and region,
 // because few environments differ only in these, and hashing is most of the cost of
 // counting.
@@ -122,27 +108,4 @@ func (s *shard) unwritten() (operations uint64, series int) {
 		operations += c.counts.operations()
 	}
 	return operations, len(s.dirty)
-}
-
-// forget drops empty cells of hours before the given one.
-func (s *shard) forget(before int64, held *atomic.Int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for h, c := range s.cells {
-		var kept *cell
-		for c != nil {
-			next := c.next
-			if c.dirty || c.series.hour >= before {
-				c.next, kept = kept, c
-			} else {
-				held.Add(-1)
-			}
-			c = next
-		}
-		if kept == nil {
-			delete(s.cells, h)
-			continue
-		}
-		s.cells[h] = kept
-	}
 }
