@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -94,12 +93,11 @@ func run(ctx context.Context, environ []string, out, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	form := c.Log
-	form.Format = "text"
-	lines, flush := gateway.OpenLog(log, &form)
+	lines, flush := gateway.OpenLog(log, &c.Log)
 	defer flush()
-	logger := slog.New(slog.NewTextHandler(lines, &slog.HandlerOptions{Level: max(c.Log.Minimum(), slog.LevelError)}))
-	g, err := gateway.New(gateway.Options{Config: c, Logger: logger, Log: lines, Version: build.Of(version)})
+	g, err := gateway.New(gateway.Options{
+		Config: c, Logger: gateway.NewLogger(lines, c.Log), Log: lines, Version: build.Of(version),
+	})
 	if err != nil {
 		return err
 	}
@@ -150,6 +148,8 @@ func settings(environ []string, upstream string) []string {
 		"OSGATE_UPSTREAM_OVERRIDE": upstream,
 		"OSGATE_DEFAULT_REGION":    "us/us-east-1",
 		"OSGATE_DRAIN_DELAY":       "0s",
+		"OSGATE_LOG_LEVEL":         "error", // the tour stays in sight
+		"OSGATE_LOG_FORMAT":        "text",
 	}
 	var all []string
 	for _, pair := range environ {
