@@ -94,13 +94,14 @@ func commands() []command {
 		},
 		{
 			name: "top", run: (*program).top,
-			arguments: "[-admin URL] [-ca FILE] [-once] [-interval 2s]",
+			arguments: "[-admin URL] [-ca FILE] [-once] [-interval 2s] [-client ID]",
 			summary:   "show in the terminal what the running gateway is doing",
 			options: []option{
 				{"-admin", "URL", "the admin listener, if not that of this configuration"},
 				{"-ca", "FILE", "an extra trusted CA (PEM) for that listener"},
 				{"-once", "", "print one frame and end"},
 				{"-interval", "DURATION", "the time between two frames, 2s by default"},
+				{"-client", "ID", "show what is known of one client"},
 			},
 		},
 		{

@@ -13,7 +13,7 @@ import (
 	"osgate/cmd/internal/top"
 )
 
-const topUsage = "top takes -admin URL, -ca FILE, -once and -interval DURATION"
+const topUsage = "top takes -admin URL, -ca FILE, -once, -interval DURATION and -client ID"
 
 // The bounds of the interval between two requests of a running top.
 const (
@@ -27,6 +27,7 @@ type topArguments struct {
 	ca       string // file of an extra trusted CA for admin; empty: none
 	once     bool
 	interval time.Duration
+	client   string // empty: the overview
 }
 
 // top shows the activity of the gateway: again and again on a terminal, otherwise once.
@@ -49,7 +50,7 @@ func (p *program) top(ctx context.Context, args []string) int {
 		}
 	}
 	err = top.Run(ctx, top.Options{
-		Admin: a.admin, Token: c.Admin.Token.Reveal(), TLS: trusted, Once: a.once, Interval: a.interval,
+		Admin: a.admin, Token: c.Admin.Token.Reveal(), TLS: trusted, Once: a.once, Interval: a.interval, Client: a.client,
 		In: p.in, Out: p.out, Getenv: func(name string) string { value, _ := take(p.environ, name); return value },
 	})
 	if err != nil {
@@ -67,6 +68,7 @@ func parseTop(args []string) (topArguments, error) {
 	flags.StringVar(&a.admin, "admin", "", "")
 	flags.StringVar(&a.ca, "ca", "", "")
 	flags.BoolVar(&a.once, "once", false, "")
+	flags.StringVar(&a.client, "client", "", "")
 	flags.DurationVar(&a.interval, "interval", 2*time.Second, "")
 	if err := flags.Parse(args); err != nil {
 		return a, fmt.Errorf("%w; %s", err, topUsage)

@@ -1,6 +1,7 @@
 package board
 
 import (
+	"encoding/json"
 	"math"
 	"strconv"
 	"time"
@@ -127,6 +128,22 @@ func (s Series) MarshalJSON() ([]byte, error) {
 		text = strconv.AppendFloat(text, v, 'f', -1, 64)
 	}
 	return append(text, ']'), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (s *Series) UnmarshalJSON(text []byte) error {
+	var values []*float64
+	if err := json.Unmarshal(text, &values); err != nil {
+		return err
+	}
+	*s = make(Series, len(values))
+	for i, v := range values {
+		(*s)[i] = math.NaN()
+		if v != nil {
+			(*s)[i] = *v
+		}
+	}
+	return nil
 }
 
 // Recent returns the complete intervals of the duration back before now, which must be

@@ -27,6 +27,7 @@ type choice struct {
 	order  order
 	filter string // text that a client or store must contain; empty: all
 	typing bool   // keys are added to filter
+	client string // the id of the client that is open; empty: none
 }
 
 // The keys that are no characters.
@@ -41,15 +42,23 @@ const (
 // maxFilter is the number of bytes of the longest filter.
 const maxFilter = 40
 
-// press returns the choice after a key, and whether the key requests the end.
-func (c choice) press(key byte) (after choice, end bool) {
+// press returns the choice after a key, and whether the key requests the end. first is
+// the id of the first client of the list, empty if there is none.
+func (c choice) press(key byte, first string) (after choice, end bool) {
+	enter := key == keyEnter || key == keyLineFeed
 	switch {
 	case key == keyEnd || !c.typing && (key == 'q' || key == 'Q'):
 		return c, true
+	case c.client != "":
+		if key == keyEscape {
+			c.client = ""
+		}
 	case key == keyEscape:
 		c.filter, c.typing = "", false
-	case c.typing && (key == keyEnter || key == keyLineFeed):
+	case c.typing && enter:
 		c.typing = false
+	case enter:
+		c.client = first
 	case c.typing && key == keyBackspace:
 		c.filter = c.filter[:max(0, len(c.filter)-1)]
 	case c.typing && key >= ' ' && key < keyBackspace && len(c.filter) < maxFilter:
@@ -100,6 +109,15 @@ func (c choice) clients(o overview) []board.ClientCount {
 		}
 	})
 	return shown
+}
+
+// first returns the id of the first client of o that matches, empty if there is none.
+func (c choice) first(o overview) string {
+	shown := c.clients(o)
+	if len(shown) == 0 {
+		return ""
+	}
+	return shown[0].Principal
 }
 
 // stores returns the stores of o that match, in order.

@@ -12,7 +12,7 @@ import (
 // typed returns the choice after keys, and whether they request the end.
 func typed(keys string) (c choice, end bool) {
 	for _, key := range []byte(keys) {
-		if c, end = c.press(key); end {
+		if c, end = c.press(key, "id-first"); end {
 			return c, true
 		}
 	}

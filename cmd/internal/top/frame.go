@@ -69,6 +69,9 @@ func (b block) half(width int) int {
 func frame(o overview, v view) string {
 	lines := []table.Line{headline(o, v), verdict(o, v)}
 	blocks := blocksOf(o, v)
+	if v.choice.client != "" {
+		blocks = clientBlocks(o, v)
+	}
 	room := v.height - len(lines)
 	if v.height == 0 {
 		room = unbounded

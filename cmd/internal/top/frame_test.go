@@ -1,10 +1,8 @@
 package top
 
 import (
-	"bytes"
 	"encoding/json"
 	"flag"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -28,7 +26,7 @@ func busy(t testing.TB) overview {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := readOverview(&http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(bytes.NewReader(body))})
+	o, err := readOverview(http.StatusOK, body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,21 +53,27 @@ func TestFramesFitTheTerminal(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.source = source
 			got := frame(busy(t), tt.view) + "\n"
-			file := filepath.Join("testdata", strings.ReplaceAll(tt.name, " ", "-")+".golden")
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("the frame differs (-golden +got):\n%s", diff)
-			}
+			golden(t, strings.ReplaceAll(tt.name, " ", "-"), got)
 			fits(t, got[:len(got)-1], tt.view)
 		})
+	}
+}
+
+// golden compares a frame with a file of testdata, or rewrites the file.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("the frame differs (-golden +got):\n%s", diff)
 	}
 }
 

@@ -176,29 +176,31 @@ func clientsTable(o overview, chosen choice) table.Table {
 		{Title: "QUOTA", Spare: 2}, {},
 	}}
 	for _, c := range chosen.clients(o) {
-		row := []table.Cell{
-			table.Text(o.nameOf(c.Principal)), rateCell(table.Plain, c.PerSecond),
-			countCell(table.Plain, c.Refused), {}, {}, {},
-		}
-		if c.Remaining != nil {
-			row[3] = table.Styled(table.Plain, "%s of %s", number(int64(*c.Remaining)), number(int64(c.Burst)))
-			row[4] = table.Styled(table.Plain, "%s in %s", number(int64(c.Quota)), seconds(c.Period))
-		}
-		if c.Over {
-			row[5] = table.Styled(table.Bad, "over")
-		}
-		list.Add(row...)
+		left, quota, over := quotaCells(c)
+		list.Add(
+			table.Text(o.nameOf(c.Principal)), rateCell(table.Plain, c.PerSecond), countCell(table.Plain, c.Refused),
+			left, quota, over,
+		)
 	}
 	return list
 }
 
-func storesTable(o overview, v view) table.Table {
-	least := 40 // a name of the Mule runtime stays readable
-	if v.width < standardWidth {
-		least = 12
+// quotaCells returns what is left of a client's quota, the quota, and whether the client
+// is over it; empty cells without a quota.
+func quotaCells(c board.ClientCount) (left, quota, over table.Cell) {
+	if c.Remaining != nil {
+		left = table.Styled(table.Plain, "%s of %s", number(int64(*c.Remaining)), number(int64(c.Burst)))
+		quota = table.Styled(table.Plain, "%s in %s", number(int64(c.Quota)), seconds(c.Period))
 	}
+	if c.Over {
+		over = table.Styled(table.Bad, "over")
+	}
+	return left, quota, over
+}
+
+func storesTable(o overview, v view) table.Table {
 	list := table.Table{Columns: []table.Column{
-		{Title: "STORE", Least: least}, {Title: "ENVIRONMENT", Least: 8, Spare: 1},
+		{Title: "STORE", Least: leastStore(v)}, {Title: "ENVIRONMENT", Least: 8, Spare: 1},
 		{Title: "ORGANIZATION", Least: 8, Spare: 3}, {Title: "LOCATION", Spare: 2},
 		{Title: "/S", Right: true}, {Title: "HITS", Right: true},
 	}}
@@ -210,6 +212,14 @@ func storesTable(o overview, v view) table.Table {
 		)
 	}
 	return list
+}
+
+// leastStore returns the width to which the name of a store may be cut.
+func leastStore(v view) int {
+	if v.width < standardWidth {
+		return 12
+	}
+	return 40 // a name of the Mule runtime stays readable
 }
 
 // codesTable counts refusals by code, most frequent first.
@@ -249,15 +259,19 @@ func refusalsTable(o overview) table.Table {
 		{Title: "REQUEST ID"},
 	}}
 	for _, r := range o.Traffic.Refusals {
-		reason := r.Code
-		if r.Rule != "" {
-			reason += " by " + r.Rule
-		}
-		list.Add(
-			table.Styled(table.Faint, "%s", r.Time.UTC().Format("15:04:05")), table.Styled(table.Plain, "%d", r.Status),
-			table.Styled(table.Warning, "%s", reason), table.Text(o.nameOf(r.Principal)),
-			table.Text(r.Operation), table.Text(r.RequestID),
-		)
+		list.Add(slices.Insert(refusalCells(r), 3, table.Text(o.nameOf(r.Principal)))...)
 	}
 	return list
+}
+
+// refusalCells returns time, status, reason, operation and request id of a refusal.
+func refusalCells(r board.Refusal) []table.Cell {
+	reason := r.Code
+	if r.Rule != "" {
+		reason += " by " + r.Rule
+	}
+	return []table.Cell{
+		table.Styled(table.Faint, "%s", r.Time.UTC().Format("15:04:05")), table.Styled(table.Plain, "%d", r.Status),
+		table.Styled(table.Warning, "%s", reason), table.Text(r.Operation), table.Text(r.RequestID),
+	}
 }

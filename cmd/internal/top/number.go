@@ -55,6 +55,18 @@ func decimal(f float64) string {
 	return large(f)
 }
 
+// bytesText returns a number of bytes as text, as the page does.
+func bytesText(n int64) string {
+	size := float64(n)
+	for _, unit := range []string{"B", "KiB", "MiB", "GiB"} {
+		if size < 1024 {
+			return strconv.FormatFloat(size, 'g', max(3, len(strconv.Itoa(int(size)))), 64) + " " + unit
+		}
+		size /= 1024
+	}
+	return decimal(size) + " TiB"
+}
+
 // seconds returns a period given in seconds as text: "1s", "1m", "0.5s".
 func seconds(f float64) string {
 	if f >= 60 && math.Mod(f, 60) == 0 && f < 1e9 {

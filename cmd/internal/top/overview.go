@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"net/url"
 	"time"
 
 	"osgate/admin"
@@ -25,6 +27,8 @@ const (
 type overview struct {
 	admin.Overview
 	Traffic board.Snapshot
+
+	client client // the one that is open
 }
 
 // nameOf returns the name of an id, the id itself without one.
@@ -42,13 +46,40 @@ type operator struct {
 var errToken = errors.New(
 	"the gateway refused the token: OSGATE_ADMIN_TOKEN or OSGATE_ADMIN_TOKEN_FILE must have the gateway's own value")
 
-// overview requests the overview once, within requestTimeout.
-func (o operator) overview(ctx context.Context) (overview, error) {
+// overview requests the overview once, and what is known of a client if there is one,
+// within requestTimeout.
+func (o operator) overview(ctx context.Context, client string) (overview, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, o.base+"/api/overview", nil)
+	status, body, err := o.get(ctx, "/api/overview")
 	if err != nil {
-		return overview{}, fmt.Errorf("making the request: %w", err)
+		return overview{}, err
+	}
+	shown, err := readOverview(status, body)
+	if err != nil || client == "" {
+		return shown, err
+	}
+	status, body, err = o.get(ctx, "/api/client?"+url.Values{"id": {client}}.Encode())
+	if err != nil {
+		return overview{}, err
+	}
+	var names map[string]string
+	if shown.client, names, err = readClient(status, body); err != nil {
+		return overview{}, err
+	}
+	if shown.Names == nil {
+		shown.Names = names
+	}
+	maps.Copy(shown.Names, names)
+	return shown, nil
+}
+
+// get requests a path of the admin listener and returns the status and the body of the
+// answer.
+func (o operator) get(ctx context.Context, path string) (status int, body []byte, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, o.base+path, nil)
+	if err != nil {
+		return 0, nil, fmt.Errorf("making the request: %w", err)
 	}
 	r.Header.Set("Accept", "application/json")
 	if o.token != "" {
@@ -56,29 +87,29 @@ func (o operator) overview(ctx context.Context) (overview, error) {
 	}
 	answer, err := o.transport.RoundTrip(r)
 	if err != nil {
-		return overview{}, err
+		return 0, nil, err
 	}
 	defer func() { _ = answer.Body.Close() }() // read below, up to maxOverviewBytes
-	return readOverview(answer)
+	body, err = io.ReadAll(io.LimitReader(answer.Body, maxOverviewBytes+1))
+	if err != nil {
+		return 0, nil, fmt.Errorf("reading the answer: %w", err)
+	}
+	if len(body) > maxOverviewBytes {
+		return 0, nil, fmt.Errorf("its answer has more than %d bytes", maxOverviewBytes)
+	}
+	return answer.StatusCode, body, nil
 }
 
 // readOverview reads an answer that should be an overview.
-func readOverview(answer *http.Response) (overview, error) {
-	switch answer.StatusCode {
+func readOverview(status int, body []byte) (overview, error) {
+	switch status {
 	case http.StatusOK:
 	case http.StatusUnauthorized, http.StatusTooManyRequests: // 429: also a wrong token, after many others
 		return overview{}, errToken
 	default:
 		return overview{}, fmt.Errorf(
 			"it answered %d: it is not an admin listener of osgate, or it does not accept this host name",
-			answer.StatusCode)
-	}
-	body, err := io.ReadAll(io.LimitReader(answer.Body, maxOverviewBytes+1))
-	if err != nil {
-		return overview{}, fmt.Errorf("reading the overview: %w", err)
-	}
-	if len(body) > maxOverviewBytes {
-		return overview{}, fmt.Errorf("its overview has more than %d bytes", maxOverviewBytes)
+			status)
 	}
 	var o overview
 	o.Overview.Traffic = &o.Traffic

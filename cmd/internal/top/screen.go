@@ -87,7 +87,8 @@ func (s *screen) draw(frame string, height int) error {
 type watched struct {
 	source   string
 	interval time.Duration
-	ask      func(context.Context) (overview, error)
+	client   string // the id of the client that is open at first; empty: none
+	ask      func(ctx context.Context, client string) (overview, error)
 	changes  <-chan os.Signal // of the terminal, see windowChanges
 }
 
@@ -105,7 +106,7 @@ func watch(ctx context.Context, s *screen, o overview, w watched) (err error) {
 	}()
 	tick := time.NewTicker(w.interval)
 	defer tick.Stop()
-	lost, chosen := loss{}, choice{}
+	lost, chosen := loss{}, choice{client: w.client}
 	for {
 		width, height := s.size()
 		shown := frame(o, view{
@@ -114,26 +115,33 @@ func watch(ctx context.Context, s *screen, o overview, w watched) (err error) {
 		if err := s.draw(shown, height); err != nil {
 			return err
 		}
+		var due bool // a new overview
 		select {
 		case <-ctx.Done():
 			return nil
 		case key := <-s.keys.pressed:
+			before := chosen.client
 			var end bool
-			if chosen, end = chosen.press(key); end {
+			if chosen, end = chosen.press(key, chosen.first(o)); end {
 				return nil
 			}
+			due = chosen.client != "" && chosen.client != before
 		case change := <-w.changes:
 			if err := s.stopFor(change); err != nil {
 				return err
 			}
 		case <-tick.C:
-			next, err := w.ask(ctx)
-			if ctx.Err() != nil {
-				return nil
-			}
-			if lost.record(err, time.Now()); err == nil {
-				o = next
-			}
+			due = true
+		}
+		if !due {
+			continue
+		}
+		next, err := w.ask(ctx, chosen.client)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if lost.record(err, time.Now()); err == nil {
+			o = next
 		}
 	}
 }

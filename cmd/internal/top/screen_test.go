@@ -51,7 +51,7 @@ func TestTopKeepsTheLastFrameWhileTheGatewayIsUnreachable(t *testing.T) {
 		var away atomic.Pointer[error]
 		ended := make(chan error)
 		go func() {
-			ask := func(context.Context) (overview, error) {
+			ask := func(context.Context, string) (overview, error) {
 				next := o
 				next.Version = "v1.2.4"
 				if err := away.Load(); err != nil {
@@ -119,7 +119,7 @@ func TestTopAlwaysRestoresTheTerminal(t *testing.T) {
 				t.Error("the panic was swallowed")
 			}
 		}()
-		ask := func(context.Context) (overview, error) { panic("a bug") }
+		ask := func(context.Context, string) (overview, error) { panic("a bug") }
 		_ = watch(t.Context(), screen, busy(t), watched{interval: time.Nanosecond, ask: ask})
 	}()
 	if got := out.take(); !strings.HasSuffix(got, leaveScreen) {

@@ -23,6 +23,7 @@ type Options struct {
 	TLS      *tls.Config   // how the certificate of the listener is verified; nil: by the system's authorities
 	Once     bool          // show one frame, even on a terminal
 	Interval time.Duration // between two frames
+	Client   string        // the id of a client to show in detail; empty: the overview
 
 	In     io.Reader // keys are read if it is a terminal
 	Out    io.Writer // one plain frame is written if it is no terminal
@@ -37,19 +38,23 @@ func Run(ctx context.Context, o Options) error {
 		Proxy: http.ProxyFromEnvironment, ResponseHeaderTimeout: requestTimeout, TLSClientConfig: o.TLS,
 	}
 	who := operator{base: o.Admin, token: o.Token, transport: transport}
-	first, err := who.overview(ctx)
+	first, err := who.overview(ctx, o.Client)
 	if err != nil {
 		return fmt.Errorf("requesting %s: %w", o.Admin, err)
 	}
 	screen := newScreen(o)
 	if o.Once || screen.pipe || screen.dumb {
-		_, _ = fmt.Fprintln(o.Out, frame(first, view{width: screen.columns(), color: screen.color, source: o.Admin}))
+		_, _ = fmt.Fprintln(o.Out, frame(first, view{
+			width: screen.columns(), color: screen.color, source: o.Admin, choice: choice{client: o.Client},
+		}))
 		return nil
 	}
 	screen.keys = newKeyboard(o.In)
 	changes, quiet := windowChanges()
 	defer quiet()
-	err = watch(ctx, screen, first, watched{source: o.Admin, interval: o.Interval, ask: who.overview, changes: changes})
+	err = watch(ctx, screen, first, watched{
+		source: o.Admin, interval: o.Interval, client: o.Client, ask: who.overview, changes: changes,
+	})
 	if err != nil {
 		return fmt.Errorf("writing to the terminal: %w", err)
 	}
