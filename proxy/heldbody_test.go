@@ -182,3 +182,9 @@ func TestABodyThatNoRuleAsksForIsNotReadAhead(t *testing.T) {
 		}
 	}
 }
+
+func newRequestBody(w http.ResponseWriter, r *http.Request, limit int64) *requestBody {
+	b := new(requestBody)
+	b.start(w, r, limit)
+	return b
+}

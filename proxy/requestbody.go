@@ -56,12 +56,6 @@ type requestBody struct {
 	last        *policy.Decision // guarded by mu: judge's latest decision
 }
 
-func newRequestBody(w http.ResponseWriter, r *http.Request, limit int64) *requestBody {
-	b := new(requestBody)
-	b.start(w, r, limit)
-	return b
-}
-
 // start makes the zero b the body of r, with at most limit bytes.
 func (b *requestBody) start(w http.ResponseWriter, r *http.Request, limit int64) {
 	b.raw, b.bounded, b.limit = r.Body, r.Body, limit
