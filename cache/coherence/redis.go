@@ -109,7 +109,11 @@ func NewRedis(conn *redisconn.Conn, o RedisOptions) (*Redis, error) {
 	}
 	c := &Redis{
 		conn: conn, options: o, scripts: newScripts(), releases: make(chan release, releaseQueue),
-		unmarked: newUnmarked(), grants: newGrantsRun(), absent: conn.Key("absent", "absent"),
+		unmarked: unmarked{added: make(chan struct{}, 1), writes: map[ID]*unmarkedWrite{}},
+		grants: grantsRun{
+			updates: make(chan tokenUpdate, publishQueue), revocations: revocations{tokens: map[[32]byte]tokenUpdate{}},
+		},
+		absent: conn.Key("absent", "absent"),
 	}
 	for i := range c.slots {
 		s := &c.slots[i]

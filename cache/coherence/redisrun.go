@@ -37,6 +37,13 @@ func (c *Redis) Run(ctx context.Context) error {
 	}
 }
 
+// publishAll writes all grants that wait to Redis.
+func (c *Redis) publishAll(ctx context.Context) {
+	for batch := c.waitingUpdates(nil); len(batch) > 0; batch = c.waitingUpdates(nil) {
+		c.publish(ctx, batch)
+	}
+}
+
 // giveBackAll gives back all leases that wait.
 func (c *Redis) giveBackAll(ctx context.Context) {
 	for batch := c.waiting(nil); len(batch) > 0; batch = c.waiting(nil) {

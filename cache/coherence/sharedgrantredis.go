@@ -46,12 +46,6 @@ type grantsRun struct {
 	unpublished atomic.Int64
 }
 
-func newGrantsRun() grantsRun {
-	return grantsRun{
-		updates: make(chan tokenUpdate, publishQueue), revocations: revocations{tokens: map[[32]byte]tokenUpdate{}},
-	}
-}
-
 // Unpublished returns the number of grants and revocations that were not written to
 // Redis, because there was no room or Redis was unavailable.
 func (c *Redis) Unpublished() int64 { return c.grants.unpublished.Load() }
@@ -189,13 +183,6 @@ func (c *Redis) waitingUpdates(batch []tokenUpdate) []tokenUpdate {
 		}
 	}
 	return batch
-}
-
-// publishAll writes all grants that wait to Redis.
-func (c *Redis) publishAll(ctx context.Context) {
-	for batch := c.waitingUpdates(nil); len(batch) > 0; batch = c.waitingUpdates(nil) {
-		c.publish(ctx, batch)
-	}
 }
 
 // revokeAgain repeats the revocations that failed.

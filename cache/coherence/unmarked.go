@@ -31,10 +31,6 @@ type unmarkedWrite struct {
 	certain bool
 }
 
-func newUnmarked() unmarked {
-	return unmarked{added: make(chan struct{}, 1), writes: map[ID]*unmarkedWrite{}}
-}
-
 // any reports whether there are writes to mark.
 func (u *unmarked) any() bool { return u.count.Load() > 0 }
 
