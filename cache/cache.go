@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"slices"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +15,7 @@ import (
 	"osgate/cache/coherence"
 	"osgate/cache/httpcache"
 	"osgate/internal/entrystore"
+	"osgate/internal/recent"
 	"osgate/objectstore"
 )
 
@@ -208,6 +207,19 @@ func New(o Options) (*Cache, error) {
 	return c, nil
 }
 
+func newLearned() *learned {
+	return &learned{
+		stores: recent.New[digest, storeTimes](learnedStores), failed: recent.New[digest, time.Time](learnedStores),
+		fetches: map[digest]ttlFetch{},
+	}
+}
+
+func newFlights() *flights { return &flights{active: map[flightKey]*flight{}} }
+
+func newHolders(notice func(Holding)) *holders {
+	return &holders{notice: notice, clients: map[string]*holder{}}
+}
+
 // Run frees expired entries until ctx is done, then it returns nil. Without Run they
 // are freed only when the cache needs room.
 func (c *Cache) Run(ctx context.Context) error { return c.entries.Run(ctx) }
@@ -221,12 +233,6 @@ func (c *Cache) intake() httpcache.Intake {
 func (c *Cache) Key(q Question) string {
 	key := entryKey(&q)
 	return hex.EncodeToString(key[:])
-}
-
-// store keeps the entry of a fetch.
-func (c *Cache) store(key digest, e *Entry) {
-	c.put(key, e)
-	c.counts.fills.Add(1)
 }
 
 // put keeps e unless a newer entry is stored: the fetch that began later has the newer
@@ -256,27 +262,6 @@ type Entry struct {
 // one principal, and a client that keeps it must validate it before each use (our ETag
 // gives it a 304), because writes through the gateway do not reach the client's cache.
 const DefaultControl = "private, no-cache"
-
-// newEntry makes the entry of a complete answer. It takes ownership of body and header,
-// which must contain only fields that may be replayed.
-func newEntry(status int, header http.Header, body []byte, head bool) *Entry {
-	e := &Entry{Response: httpcache.Response{Status: status, Header: header, Body: slices.Clip(body), Head: head}}
-	own := make([]string, 0, 3) // one piece of memory for the values of our own fields
-	set := func(name, value string) {
-		own = append(own, value)
-		e.Header[name] = slices.Clip(own[len(own)-1:])
-	}
-	if e.Status == http.StatusOK && !head && e.ETag() == "" {
-		set("Etag", httpcache.OwnETag(e.Header.Get("Content-Type"), body))
-	}
-	if !head { // here, so that a hit does not format it
-		set("Content-Length", strconv.Itoa(len(body)))
-	}
-	if len(e.Header["Cache-Control"]) == 0 {
-		set("Cache-Control", DefaultControl)
-	}
-	return e
-}
 
 // entryOverhead is the memory of an entry apart from its body and header: the struct,
 // the key, the node and links of the entry store (TestMemoryStaysWithinBytes).
@@ -340,6 +325,17 @@ func (c *Cache) Stats() Stats {
 	return stats
 }
 
+// totals returns the number of leases of writes under way, and of ended writes.
+func (h *holders) totals(now time.Time) (underWay, kept int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range h.clients {
+		underWay += int64(c.underWay)
+		kept += int64(c.held(now) - c.underWay)
+	}
+	return underWay, kept
+}
+
 type counts struct {
 	hits, misses, stale, fallbacks, collapsed, requests, bypasses, fills, marks, evictions,
 	sharedHits, sharedMisses, widened atomic.Int64
@@ -347,22 +343,6 @@ type counts struct {
 	ttlsLearned, ttlsFailed atomic.Int64
 
 	outcomes [writeOutcomes]atomic.Int64 // by WriteOutcome
-}
-
-func (n *counts) looked(r *Result) {
-	switch {
-	case r.Status.Hit:
-		n.hits.Add(1)
-		if r.Status.TTL <= 0 {
-			n.stale.Add(1)
-		}
-	case r.Status.Forward == httpcache.ForwardRequest:
-		n.requests.Add(1)
-	case r.Status.Forward == httpcache.ForwardBypass:
-		n.bypasses.Add(1)
-	default:
-		n.misses.Add(1)
-	}
 }
 
 func (n *counts) deleted(e otter.DeletionEvent[digest, *Entry]) {

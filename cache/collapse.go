@@ -72,8 +72,6 @@ type flights struct {
 	waiting int
 }
 
-func newFlights() *flights { return &flights{active: map[flightKey]*flight{}} }
-
 // join joins the flight of this key, or begins it if there is none and lead is true.
 // Otherwise, and if there is no room to wait, f is nil.
 func (fs *flights) join(key flightKey, follow, lead bool) (f *flight, leads bool) {
@@ -183,6 +181,44 @@ func (s *Search) sharedOrUpstream(ctx context.Context, missed httpcache.Status, 
 		return found
 	}
 	return s.fill(missed.Forward, missed.Detail)
+}
+
+// findShared searches the entries of the other replicas for one that may be served, and
+// stores it here. A token without a grant causes no search: its request must be sent
+// upstream anyway.
+func (s *Search) findShared(ctx context.Context, now time.Time) Result {
+	c := s.cache
+	if c.options.Shared == nil {
+		return Result{}
+	}
+	if alive, _ := s.granted(now); !alive {
+		return Result{}
+	}
+	e := c.options.Shared.Find(ctx, sharedName(s.key, &s.stamp))
+	if e == nil || !s.adopt(e, now) {
+		c.counts.sharedMisses.Add(1)
+		return Result{}
+	}
+	c.counts.sharedHits.Add(1)
+	return s.serve(e, now)
+}
+
+// adopt stores an entry of another replica, under the stamp that is part of its name,
+// and reports whether it is fresh. The options of this replica bound it, because the
+// other replica may have other options.
+func (s *Search) adopt(e *Entry, now time.Time) bool {
+	c := s.cache
+	e.stamp, e.on = s.stamp, s.on
+	times := c.learned.of(s.question.Location, s.question.Operation.Ref)
+	e.Lifetime = min(e.Lifetime, times.longest(s.limit, &s.question.Operation))
+	e.stale = staleness{
+		min(e.stale.whileRevalidate, c.options.StaleWhileRevalidate), min(e.stale.ifError, c.options.StaleIfError),
+	}
+	if e.Left(now) <= 0 || int64(len(e.Body)) > c.options.EntryBytes {
+		return false
+	}
+	c.put(s.key, e)
+	return true
 }
 
 func (s *Search) flightKey() flightKey {

@@ -36,12 +36,6 @@ var ChoosingHeaders = []string{"Accept", "Content-Encoding", "Content-Type", "Us
 // known to read them.
 const ChoosingPrefix = "X-Anypnt-"
 
-// chooses reports whether the values of the header are part of an entry's name.
-func chooses(name string) bool {
-	name = http.CanonicalHeaderKey(name)
-	return slices.Contains(ChoosingHeaders, name) || strings.HasPrefix(name, ChoosingPrefix)
-}
-
 // entryKey returns the name of the entry that answers q. Query parameters count in the
 // order in which they were sent.
 func entryKey(q *Question) digest {

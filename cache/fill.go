@@ -1,18 +1,14 @@
 package cache
 
 import (
-	"bytes"
-	"cmp"
-	"encoding/json"
-	"math"
 	"net/http"
 	"slices"
-	"sync"
+	"strconv"
+	"strings"
 	"time"
 
 	"osgate/cache/coherence"
 	"osgate/cache/httpcache"
-	"osgate/internal/recent"
 	"osgate/objectstore"
 )
 
@@ -162,6 +158,20 @@ func (f *Fill) Close(complete bool) {
 	f.finishFlight(flightResult{entry: e}) // after it is stored, so that a request that finds no flight finds the entry
 }
 
+// keep stores e in this process and for the other replicas.
+func (c *Cache) keep(key digest, e *Entry) {
+	c.store(key, e)
+	if c.options.Shared != nil {
+		c.options.Shared.Keep(sharedName(key, &e.stamp), e)
+	}
+}
+
+// store keeps the entry of a fetch.
+func (c *Cache) store(key digest, e *Entry) {
+	c.put(key, e)
+	c.counts.fills.Add(1)
+}
+
 // awaited reports whether other requests may use the answer.
 func (f *Fill) awaited() bool { return f.flight != nil && sharable(&f.verdict, f.header) }
 
@@ -176,136 +186,118 @@ func (f *Fill) entry() *Entry {
 	return e
 }
 
-const (
-	// learnedStores is the number of stores whose TTLs are kept, twice that at most.
-	learnedStores = 32768
-
-	// learnedFor is how long the TTLs of a store object are used. A store may be
-	// changed without the gateway.
-	learnedFor = time.Hour
-)
-
-// learned keeps the TTLs of stores, from the store objects in answers that pass: how
-// long a store's values live, beyond which none must be served, and how long a
-// confirmable operation may still roll back ("Object Store v2 REST APIs").
-type learned struct {
-	mu      sync.Mutex // guards the fields below
-	stores  recent.Map[digest, storeTimes]
-	failed  recent.Map[digest, time.Time] // when a fetch for a client failed, by store and client
-	fetches map[digest]ttlFetch           // under way, by store
-}
-
-type storeTimes struct {
-	// Answers to requests sent before this are ignored, because the store has been
-	// changed since.
-	since        time.Time
-	known        bool          // a store object was read; false: only since counts
-	ttl          time.Duration // defaultTtlSeconds; 0: not known, or none was stated
-	confirmation time.Duration // defaultConfirmationTtlSeconds; 0: not known, or none was stated
-}
-
-// current reports whether a store object was read less than learnedFor before now.
-func (t storeTimes) current(now time.Time) bool { return t.known && now.Sub(t.since) < learnedFor }
-
-func newLearned() *learned {
-	return &learned{
-		stores: recent.New[digest, storeTimes](learnedStores), failed: recent.New[digest, time.Time](learnedStores),
-		fetches: map[digest]ttlFetch{},
+// newEntry makes the entry of a complete answer. It takes ownership of body and header,
+// which must contain only fields that may be replayed.
+func newEntry(status int, header http.Header, body []byte, head bool) *Entry {
+	e := &Entry{Response: httpcache.Response{Status: status, Header: header, Body: slices.Clip(body), Head: head}}
+	own := make([]string, 0, 3) // one piece of memory for the values of our own fields
+	set := func(name, value string) {
+		own = append(own, value)
+		e.Header[name] = slices.Clip(own[len(own)-1:])
 	}
-}
-
-func (l *learned) of(location string, ref objectstore.Ref) storeTimes {
-	if ref.Store == "" {
-		return storeTimes{}
+	if e.Status == http.StatusOK && !head && e.ETag() == "" {
+		set("Etag", httpcache.OwnETag(e.Header.Get("Content-Type"), body))
 	}
-	name := storeName(location, ref)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	times, _ := l.stores.Get(name)
-	return times
-}
-
-// forget is for a store that may have been changed at now: answers to earlier requests
-// are ignored from now on.
-func (l *learned) forget(location string, ref objectstore.Ref, now time.Time) {
-	name := storeName(location, ref)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.stores.Put(name, storeTimes{since: now})
-}
-
-// learnable reports whether the answer to o describes stores.
-func learnable(o *objectstore.Operation, status int) bool {
-	return status == http.StatusOK && (o.Kind == objectstore.GetStore || o.Kind == objectstore.ListStores)
-}
-
-// storeObject contains the members of a store object that are used. Upstream answers in
-// seconds; the vendor's OpenAPI has members in milliseconds.
-type storeObject struct {
-	StoreID            string      `json:"storeId"`
-	TTL                json.Number `json:"defaultTtlSeconds"`
-	Confirmation       json.Number `json:"defaultConfirmationTtlSeconds"`
-	TTLMillis          json.Number `json:"defaultTtlMillis"`
-	ConfirmationMillis json.Number `json:"defaultConfirmationTtlMillis"`
-}
-
-// times returns the TTLs of the store, as of the moment of the request for it.
-func (s *storeObject) times(requestedAt time.Time) storeTimes {
-	return storeTimes{
-		since: requestedAt, known: true,
-		ttl:          cmp.Or(duration(s.TTL, time.Second), duration(s.TTLMillis, time.Millisecond)),
-		confirmation: cmp.Or(duration(s.Confirmation, time.Second), duration(s.ConfirmationMillis, time.Millisecond)),
+	if !head { // here, so that a hit does not format it
+		set("Content-Length", strconv.Itoa(len(body)))
 	}
+	if len(e.Header["Cache-Control"]) == 0 {
+		set("Cache-Control", DefaultControl)
+	}
+	return e
 }
 
-// learn parses a complete answer. An answer that cannot be parsed is ignored.
-func (l *learned) learn(f *Fill) {
-	if !learnable(&f.operation, f.status) {
-		return
+// maxNotFound is how long the absence of a key may be served: a 404 is cheap to fetch
+// again, and other clients than those of the gateway may create the key.
+const maxNotFound = 2 * time.Second
+
+// judgeOperation judges an answer to o by its status and header. The lifetime is limit,
+// or less if the header states less (RFC 9111 section 4.2.1: s-maxage before max-age
+// before Expires); upstream cannot raise the operator's limit. Shared reports that the
+// entry will be served to more than one principal. The lifetime of an answer that may
+// be stored is positive and longer than its age.
+func judgeOperation(
+	o *objectstore.Operation, limit time.Duration, shared bool, status int, h http.Header,
+) httpcache.Verdict {
+	v := httpcache.Verdict{Control: httpcache.ControlOf(h), Age: httpcache.AgeOf(h)}
+	if v.Refused = refusedOperation(o, status, h, &v.Control, shared); v.Refused != "" {
+		return v
 	}
-	var found []storeObject
-	if f.operation.Kind == objectstore.GetStore {
-		var one storeObject
-		if json.Unmarshal(f.body.Bytes(), &one) != nil || !isObject(f.body.Bytes()) {
-			return
+	v.Lifetime = limit
+	if status == http.StatusNotFound {
+		v.Lifetime = min(v.Lifetime, maxNotFound)
+	}
+	if v.Control.HasLifetime {
+		v.Lifetime = min(v.Lifetime, v.Control.Lifetime)
+	}
+	if v.Lifetime <= v.Age {
+		v.Refused = "expired"
+	}
+	return v
+}
+
+// refusedOperation returns the reason not to store an answer to o, empty if there is
+// none.
+func refusedOperation(
+	o *objectstore.Operation, status int, h http.Header, control *httpcache.Control, shared bool,
+) string {
+	if !storable(o, status) {
+		return "status"
+	}
+	if refused := refusedContent(h); refused != "" {
+		return refused
+	}
+	switch {
+	case control.NoStore:
+		return "no-store"
+	case control.NoCache.Present:
+		// It could be stored, but each use needs a validation, and upstream documents no
+		// validator.
+		return "no-cache"
+	case control.Private.Present && shared:
+		return "private"
+	}
+	return ""
+}
+
+// storable reports whether answers with this status are stored for the operation: a
+// 200; for HEAD also a 204, which OSv2 sends; for a key also its absence.
+func storable(o *objectstore.Operation, status int) bool {
+	switch status {
+	case http.StatusOK:
+		return true
+	case http.StatusNoContent:
+		return o.Kind == objectstore.HeadKey
+	case http.StatusNotFound:
+		return o.CacheKind() == objectstore.CacheKey
+	}
+	return false
+}
+
+// refusedContent refuses answers that are right only for some of the requests with the
+// same key: an answer with a Vary field that the key does not contain, with a content
+// coding, or with a part of the content. Vary on Accept-Encoding is harmless, because
+// that field is never sent upstream.
+func refusedContent(h http.Header) string {
+	for _, line := range h["Vary"] {
+		for name := range strings.SplitSeq(line, ",") {
+			name = strings.TrimSpace(name)
+			if name != "" && !strings.EqualFold(name, "Accept-Encoding") && !chooses(name) {
+				return "vary"
+			}
 		}
-		one.StoreID = f.operation.Ref.Store // the name in the request; the answer may write it differently
-		found = []storeObject{one}
-	} else {
-		var page struct {
-			Values []storeObject `json:"values"`
-		}
-		if json.Unmarshal(f.body.Bytes(), &page) != nil {
-			return
-		}
-		found = page.Values
 	}
-	for _, s := range found {
-		ref := f.operation.Ref
-		ref.Store = s.StoreID
-		l.put(storeName(f.location, ref), s.times(f.requestedAt))
+	if coding := h.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return "content-encoding"
 	}
+	if h.Get("Content-Range") != "" {
+		return "partial"
+	}
+	return ""
 }
 
-// isObject reports whether JSON text is an object. One without a TTL is a store with
-// upstream's default of 30 days.
-func isObject(text []byte) bool { return bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("{")) }
-
-// put keeps the times unless the store was changed, or requested, later.
-func (l *learned) put(name digest, times storeTimes) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if known, ok := l.stores.Get(name); !ok || !known.since.After(times.since) {
-		l.stores.Put(name, times)
-	}
-}
-
-// duration returns n units. It returns 0 for a number that is missing, below 1 or too
-// large: upstream replaces such a TTL by 30 days (vendor page "Object Store v2 FAQ").
-func duration(n json.Number, unit time.Duration) time.Duration {
-	v, err := n.Float64()
-	if err != nil || v < 1 || v > math.MaxInt32*float64(time.Second/unit) {
-		return 0
-	}
-	return time.Duration(v) * unit
+// chooses reports whether the values of the header are part of an entry's name.
+func chooses(name string) bool {
+	name = http.CanonicalHeaderKey(name)
+	return slices.Contains(ChoosingHeaders, name) || strings.HasPrefix(name, ChoosingPrefix)
 }

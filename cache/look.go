@@ -77,6 +77,19 @@ func (s *Search) WithRead(ctx context.Context) context.Context {
 	return ctx
 }
 
+// startRead begins the search's Read, with its token's grant if grants are shared. The
+// PendingRead is nil if the read cannot be sent along.
+func (s *Search) startRead(ctx context.Context) (context.Context, coherence.PendingRead) {
+	if s.sharesGrants() {
+		s.target = grantTarget(&s.question)
+		return s.cache.options.SharedGrants.StartReadFor(ctx, s.on, s.cache.sharedGrantKey(s.question.Token, s.target))
+	}
+	if starter, ok := s.cache.options.Coherence.(coherence.ReadStarter); ok {
+		return starter.StartRead(ctx, s.on)
+	}
+	return ctx, nil
+}
+
 // Look answers the question from the store, or returns how to forward it, at the time
 // now. It never fails: if coherence is not known, the request bypasses the cache. Ctx
 // may differ from the context of WithRead. A second call reads the generations again.
@@ -95,6 +108,22 @@ func (s *Search) Look(ctx context.Context, now time.Time) Result {
 		return Result{OnlyIfCached: true}
 	}
 	return result
+}
+
+func (n *counts) looked(r *Result) {
+	switch {
+	case r.Status.Hit:
+		n.hits.Add(1)
+		if r.Status.TTL <= 0 {
+			n.stale.Add(1)
+		}
+	case r.Status.Forward == httpcache.ForwardRequest:
+		n.requests.Add(1)
+	case r.Status.Forward == httpcache.ForwardBypass:
+		n.bypasses.Add(1)
+	default:
+		n.misses.Add(1)
+	}
 }
 
 // cacheable reports whether at least some requests of this kind of operation are
@@ -152,6 +181,27 @@ func (s *Search) run(ctx context.Context) Result {
 		return s.fill(httpcache.ForwardRequest, httpcache.DetailNoCache)
 	}
 	return s.choose(ctx, s.now)
+}
+
+// read returns the result of the pending read, once, or reads the generations itself.
+// It merges the state of the token that came with them.
+func (s *Search) read(ctx context.Context) (reading coherence.Reading, err error) {
+	shares := s.sharesGrants()
+	s.target = grantTarget(&s.question)
+	switch pendingRead := s.pendingRead; {
+	case pendingRead != nil:
+		s.pendingRead = nil
+		reading, err = pendingRead.Read(ctx)
+	case shares:
+		reading, err = s.cache.options.SharedGrants.ReadFor(ctx, s.on,
+			s.cache.sharedGrantKey(s.question.Token, s.target))
+	default:
+		reading, err = s.cache.options.Coherence.Read(ctx, s.on)
+	}
+	if s.token = reading.TokenInfo.ID; shares && s.token != (coherence.ID{}) {
+		s.cache.grants.Learn(s.question.Token, s.target, &reading.TokenInfo)
+	}
+	return reading, err
 }
 
 // choose serves the stored entry, or returns how to send the request upstream.
@@ -217,50 +267,6 @@ func describesStores(o *objectstore.Operation) bool {
 func (c *Cache) TTL(o objectstore.Operation) time.Duration {
 	ttl, _ := c.freshness(&Question{Operation: o})
 	return ttl
-}
-
-// freshness returns how long an answer to q is fresh, before upstream's header is
-// applied: the time that is configured for its kind, or less by a rule. If it is 0,
-// detail is the reason. [Fill] limits it by the TTL of the store too.
-func (c *Cache) freshness(q *Question) (limit time.Duration, detail string) {
-	limit, off := c.ruled(c.kindTTL(&q.Operation), &q.Operation)
-	if off {
-		return 0, detailRule
-	}
-	return limit, detailDisabled
-}
-
-// ruled returns the freshness of o's answer, at most limit, and whether a rule turned
-// the cache off.
-func (c *Cache) ruled(limit time.Duration, o *objectstore.Operation) (ttl time.Duration, off bool) {
-	rules := c.rules.Load()
-	if rules == nil {
-		return limit, false
-	}
-	var closest *Rule
-	for i := range *rules {
-		if r := &(*rules)[i]; r.matches(&o.Ref) && (closest == nil || r.closer(closest)) {
-			closest = r
-		}
-	}
-	if closest == nil {
-		return limit, false
-	}
-	return min(limit, closest.TTL), closest.TTL == 0
-}
-
-// kindTTL returns the freshness that is configured for the kind of o's answer.
-func (c *Cache) kindTTL(o *objectstore.Operation) time.Duration {
-	switch o.CacheKind() {
-	case objectstore.CacheKey:
-		return c.options.KeyTTL
-	case objectstore.CacheStores:
-		return c.options.StoresTTL
-	case objectstore.CacheKeys:
-		return c.options.KeysTTL
-	default:
-		return 0
-	}
 }
 
 // demandsOf returns the demands of a client's header that the options allow.

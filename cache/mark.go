@@ -109,6 +109,15 @@ func (m *Mark) Done(outcome WriteOutcome) {
 	m.cache.options.Coherence.Release(m.on, m.writer, outcome != Refused)
 }
 
+// forget is for a store that may have been changed at now: answers to earlier requests
+// are ignored from now on.
+func (l *learned) forget(location string, ref objectstore.Ref, now time.Time) {
+	name := storeName(location, ref)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stores.Put(name, storeTimes{since: now})
+}
+
 // keeps reports whether the lease stays until it runs out.
 func (m *Mark) keeps(outcome WriteOutcome) bool {
 	return outcome == Unknown || outcome == Applied && m.mayRollBack
@@ -173,10 +182,6 @@ type holder struct {
 	stores   int       // writes of whole stores
 }
 
-func newHolders(notice func(Holding)) *holders {
-	return &holders{notice: notice, clients: map[string]*holder{}}
-}
-
 // begin counts a write that takes a lease at now. It returns the name under which the
 // write is counted, and the number of leases that the client holds, this one included.
 func (h *holders) begin(client string, now time.Time) (counted string, held int) {
@@ -234,17 +239,6 @@ func (h *holders) sweep(now time.Time) bool {
 		}
 	}
 	return len(h.clients) < clientsHeld
-}
-
-// totals returns the number of leases of writes under way, and of ended writes.
-func (h *holders) totals(now time.Time) (underWay, kept int64) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, c := range h.clients {
-		underWay += int64(c.underWay)
-		kept += int64(c.held(now) - c.underWay)
-	}
-	return underWay, kept
 }
 
 // held returns the number of leases that a client holds.

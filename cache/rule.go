@@ -27,6 +27,50 @@ type Rule struct {
 // changed afterwards.
 func (c *Cache) SetRules(rules []Rule) { c.rules.Store(&rules) }
 
+// freshness returns how long an answer to q is fresh, before upstream's header is
+// applied: the time that is configured for its kind, or less by a rule. If it is 0,
+// detail is the reason. [Fill] limits it by the TTL of the store too.
+func (c *Cache) freshness(q *Question) (limit time.Duration, detail string) {
+	limit, off := c.ruled(c.kindTTL(&q.Operation), &q.Operation)
+	if off {
+		return 0, detailRule
+	}
+	return limit, detailDisabled
+}
+
+// ruled returns the freshness of o's answer, at most limit, and whether a rule turned
+// the cache off.
+func (c *Cache) ruled(limit time.Duration, o *objectstore.Operation) (ttl time.Duration, off bool) {
+	rules := c.rules.Load()
+	if rules == nil {
+		return limit, false
+	}
+	var closest *Rule
+	for i := range *rules {
+		if r := &(*rules)[i]; r.matches(&o.Ref) && (closest == nil || r.closer(closest)) {
+			closest = r
+		}
+	}
+	if closest == nil {
+		return limit, false
+	}
+	return min(limit, closest.TTL), closest.TTL == 0
+}
+
+// kindTTL returns the freshness that is configured for the kind of o's answer.
+func (c *Cache) kindTTL(o *objectstore.Operation) time.Duration {
+	switch o.CacheKind() {
+	case objectstore.CacheKey:
+		return c.options.KeyTTL
+	case objectstore.CacheStores:
+		return c.options.StoresTTL
+	case objectstore.CacheKeys:
+		return c.options.KeysTTL
+	default:
+		return 0
+	}
+}
+
 func (r *Rule) matches(ref *objectstore.Ref) bool {
 	switch {
 	case r.Organization != "" && r.Organization != ref.Organization,

@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"crypto/sha256"
-	"time"
 
 	"osgate/cache/coherence"
 )
@@ -44,50 +43,4 @@ func sharedName(key digest, stamp *coherence.Stamp) digest {
 		b = append(b, stamp.Generations[i][:]...)
 	}
 	return sha256.Sum256(b)
-}
-
-// keep stores e in this process and for the other replicas.
-func (c *Cache) keep(key digest, e *Entry) {
-	c.store(key, e)
-	if c.options.Shared != nil {
-		c.options.Shared.Keep(sharedName(key, &e.stamp), e)
-	}
-}
-
-// findShared searches the entries of the other replicas for one that may be served, and
-// stores it here. A token without a grant causes no search: its request must be sent
-// upstream anyway.
-func (s *Search) findShared(ctx context.Context, now time.Time) Result {
-	c := s.cache
-	if c.options.Shared == nil {
-		return Result{}
-	}
-	if alive, _ := s.granted(now); !alive {
-		return Result{}
-	}
-	e := c.options.Shared.Find(ctx, sharedName(s.key, &s.stamp))
-	if e == nil || !s.adopt(e, now) {
-		c.counts.sharedMisses.Add(1)
-		return Result{}
-	}
-	c.counts.sharedHits.Add(1)
-	return s.serve(e, now)
-}
-
-// adopt stores an entry of another replica, under the stamp that is part of its name,
-// and reports whether it is fresh. The options of this replica bound it, because the
-// other replica may have other options.
-func (s *Search) adopt(e *Entry, now time.Time) bool {
-	c := s.cache
-	e.stamp, e.on = s.stamp, s.on
-	times := c.learned.of(s.question.Location, s.question.Operation.Ref)
-	e.Lifetime = min(e.Lifetime, times.longest(s.limit, &s.question.Operation))
-	e.stale = staleness{
-		min(e.stale.whileRevalidate, c.options.StaleWhileRevalidate), min(e.stale.ifError, c.options.StaleIfError),
-	}
-	if e.Left(now) <= 0 || int64(len(e.Body)) > c.options.EntryBytes {
-		return false
-	}
-	c.put(s.key, e)
-	return true
 }

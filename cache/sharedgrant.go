@@ -29,40 +29,6 @@ func (c *Cache) sharesGrants() bool {
 	return c.options.SharedGrants != nil && c.options.GrantTTL >= time.Millisecond
 }
 
-// startRead begins the search's Read, with its token's grant if grants are shared. The
-// PendingRead is nil if the read cannot be sent along.
-func (s *Search) startRead(ctx context.Context) (context.Context, coherence.PendingRead) {
-	if s.sharesGrants() {
-		s.target = grantTarget(&s.question)
-		return s.cache.options.SharedGrants.StartReadFor(ctx, s.on, s.cache.sharedGrantKey(s.question.Token, s.target))
-	}
-	if starter, ok := s.cache.options.Coherence.(coherence.ReadStarter); ok {
-		return starter.StartRead(ctx, s.on)
-	}
-	return ctx, nil
-}
-
-// read returns the result of the pending read, once, or reads the generations itself.
-// It merges the state of the token that came with them.
-func (s *Search) read(ctx context.Context) (reading coherence.Reading, err error) {
-	shares := s.sharesGrants()
-	s.target = grantTarget(&s.question)
-	switch pendingRead := s.pendingRead; {
-	case pendingRead != nil:
-		s.pendingRead = nil
-		reading, err = pendingRead.Read(ctx)
-	case shares:
-		reading, err = s.cache.options.SharedGrants.ReadFor(ctx, s.on,
-			s.cache.sharedGrantKey(s.question.Token, s.target))
-	default:
-		reading, err = s.cache.options.Coherence.Read(ctx, s.on)
-	}
-	if s.token = reading.TokenInfo.ID; shares && s.token != (coherence.ID{}) {
-		s.cache.grants.Learn(s.question.Token, s.target, &reading.TokenInfo)
-	}
-	return reading, err
-}
-
 // sharesGrants reports whether the question needs a grant, and grants are shared.
 func (s *Search) sharesGrants() bool { return !s.question.Granted && s.cache.sharesGrants() }
 
