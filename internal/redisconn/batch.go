@@ -101,13 +101,3 @@ func (b *batch) end(outage error, counted int) {
 	}
 	b.members = nil
 }
-
-// freeBatch keeps b, which has ended and is not pending any more, for other members.
-func (g *group) freeBatch(b *batch) {
-	clear(b.all)
-	clear(b.questions)
-	*b = batch{all: b.all[:0], questions: b.questions[:0], request: Request{encoded: b.request.encoded[:0]}}
-	if cap(b.request.encoded) <= keptBuffer {
-		g.batches.Put(b)
-	}
-}

@@ -10,7 +10,9 @@ package redisconn
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -136,6 +138,32 @@ func Open(o Options) (*Conn, error) {
 	return c, nil
 }
 
+func (o Options) withDefaults() Options {
+	if o.Timeout <= 0 {
+		o.Timeout = defaultTimeout
+	}
+	if o.Prefix == "" {
+		o.Prefix = defaultPrefix
+	}
+	return o
+}
+
+func checkPrefix(prefix string) error {
+	if strings.ContainsFunc(prefix, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '{' || r == '}' }) {
+		return errors.New("redis key prefix: holds a brace, a blank or a control character")
+	}
+	return nil
+}
+
+// endpointOf returns the server of o.
+func endpointOf(o *redis.Options) endpoint {
+	return endpoint{
+		network: o.Network, addr: o.Addr, tls: o.TLSConfig,
+		username: o.Username, password: o.Password, name: o.ClientName, db: o.DB,
+		connecting: o.DialTimeout, timeout: min(o.ReadTimeout, o.WriteTimeout),
+	}
+}
+
 // Do sends the commands that queue adds to the pipeline in one round trip (in a
 // cluster, one to each node concerned, at the same time), and returns when Redis has
 // answered all of them. A [Rider] in ctx adds its commands to the same round trip.
@@ -212,6 +240,30 @@ func (c *Conn) Run(ctx context.Context) error {
 	}
 }
 
+// watchRights checks the rights if a check is due, and reports a change.
+func (c *Conn) watchRights(ctx context.Context, now time.Time) {
+	if c.onRights == nil || !c.suspected.Swap(false) && now.Before(c.rightsDue) {
+		return
+	}
+	c.rightsDue = now.Add(rightsInterval)
+	within, cancel := context.WithTimeout(ctx, rightsTimeout)
+	defer cancel()
+	lacking, err := c.Lacking(within)
+	if err != nil {
+		c.suspected.Store(ctx.Err() == nil) // unknown: check again soon
+		return
+	}
+	text := strings.Join(lacking, ", ")
+	c.mu.Lock()
+	changed := c.state.Denied != text
+	c.state.Denied = text
+	c.mu.Unlock()
+	c.suspected.Store(text != "") // an operator may grant the right
+	if changed {
+		c.onRights(text)
+	}
+}
+
 // watch pings once, and again while the ping fails and the breaker is not yet open.
 func (c *Conn) watch(ctx context.Context) {
 	for ctx.Err() == nil {
@@ -270,6 +322,20 @@ func (c *Conn) Close() error {
 	return err
 }
 
+// awaitWorkers waits until no worker runs, for as long as a round trip may last, and
+// keeps new ones from starting.
+func (c *Conn) awaitWorkers() {
+	limit := time.NewTimer(c.timeout)
+	defer limit.Stop()
+	for range cap(c.workers) {
+		select {
+		case c.workers <- struct{}{}:
+		case <-limit.C:
+			return
+		}
+	}
+}
+
 // String returns the address without credentials.
 func (c *Conn) String() string { return "redis at " + c.addr }
 
@@ -292,74 +358,6 @@ func (c *Conn) admit(ctx context.Context) (round uint64, err error) {
 	}
 	c.skipped.Add(1)
 	return 0, c.downErr
-}
-
-// account receives the outcome of a round trip for the breaker.
-type account struct {
-	conn  *Conn
-	round uint64 // the breaker's, in which the round trip was admitted
-	probe bool   // a probe belongs to no round
-}
-
-func (a account) settle(outage error) {
-	if a.probe {
-		a.conn.probed(outage)
-		return
-	}
-	a.conn.settle(a.round, outage)
-}
-
-// settle reports the outcome of a round trip admitted in round to the breaker. A reply
-// that a right is missing is not an outage: the probes, which need other rights, would
-// end the outage at once, and the next request would begin it again.
-func (c *Conn) settle(round uint64, outage error) {
-	c.mu.Lock()
-	var changed bool
-	if now := time.Now(); late(outage) {
-		changed = c.breaker.Late(round, now)
-	} else {
-		changed = c.breaker.Settle(round, outage == nil || denied(outage), now)
-	}
-	c.note(changed, outage)
-	c.mu.Unlock()
-	c.notify(changed)
-}
-
-// probed reports the outcome of a probe to the breaker.
-func (c *Conn) probed(outage error) {
-	c.mu.Lock()
-	var changed bool
-	if now := time.Now(); late(outage) {
-		changed = c.breaker.ProbedLate(now)
-	} else {
-		changed = c.breaker.Probed(outage == nil, now)
-	}
-	c.note(changed, outage)
-	c.mu.Unlock()
-	c.notify(changed)
-}
-
-// note records an outcome in the state. c.mu must be held.
-func (c *Conn) note(changed bool, outage error) {
-	if outage != nil {
-		c.state.LastError = c.describe(outage)
-	}
-	if !changed {
-		return
-	}
-	c.state.OK, c.state.Since = c.breaker.Closed(), time.Now()
-	c.downErr = fmt.Errorf("%w: %s", ErrDown, c.state.LastError)
-	if c.onChange != nil {
-		c.changes.Add(c.snapshot())
-	}
-}
-
-// notify passes the pending changes to onChange without holding c.mu, so that onChange
-// may call State.
-func (c *Conn) notify(changed bool) {
-	if changed && c.onChange != nil {
-		c.changes.Deliver(c.onChange)
-	}
 }
 
 // down converts an outage into the error for callers; nil stays nil.

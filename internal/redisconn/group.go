@@ -83,6 +83,29 @@ func (m *member) add(cmds []redis.Cmder, own int) (ok bool) {
 	return ok
 }
 
+// appendCommands appends the commands to b. Ok is false if one of them has a type or an
+// argument that a group does not know.
+func appendCommands(b []byte, cmds []redis.Cmder) (_ []byte, ok bool) {
+	for _, cmd := range cmds {
+		if !carried(cmd) {
+			return b, false
+		}
+		if b, ok = appendCommand(b, cmd.Args()...); !ok {
+			return b, false
+		}
+	}
+	return b, true
+}
+
+// carried reports whether a group can set the reply of cmd.
+func carried(cmd redis.Cmder) bool {
+	switch cmd.(type) {
+	case *redis.Cmd, *redis.StringCmd, *redis.StatusCmd, *redis.IntCmd:
+		return true
+	}
+	return false
+}
+
 // free keeps m for another round trip.
 func (g *group) free(m *member) {
 	if cap(m.request.encoded) > keptBuffer {
@@ -187,6 +210,29 @@ func (g *group) lead() {
 	g.mu.Unlock()
 	call(next)
 	b.end(failure, 1)
+}
+
+// encode makes the request of b: the commands of the members, and then those that answer
+// their questions. If the latter panic, the questions have no answers.
+func (b *batch) encode() {
+	for _, m := range b.members {
+		b.request.encoded = append(b.request.encoded, m.request.encoded...)
+		if m.question != nil {
+			b.questions = append(b.questions, m.question)
+		}
+	}
+	if len(b.questions) == 0 {
+		return
+	}
+	before := len(b.request.encoded)
+	func() {
+		defer func() { _ = recover() }()
+		b.joint = b.questions[0].Join(b.questions, &b.request)
+	}()
+	if b.joint == nil {
+		b.request = Request{encoded: b.request.encoded[:before]}
+	}
+	b.replies += b.request.commands
 }
 
 // take makes a batch of those that wait. It returns nil if all of them have left.
@@ -302,21 +348,6 @@ func (g *group) connected(deadline time.Time) (*line, error) {
 		g.counts.timedOut.Add(1)
 		return nil, errNoConnection
 	}
-}
-
-// open makes l the connection, and starts to read from it.
-func (g *group) open(l *line) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed {
-		l.close()
-		return redis.ErrClosed
-	}
-	l.passed = func() error { return g.deadlinePassed(l) }
-	g.line = l
-	g.counts.dialed.Add(1)
-	g.running.Go(func() { g.serve(l) })
-	return nil
 }
 
 // close ends the connection and all goroutines. Round trips that wait or are under way

@@ -24,15 +24,6 @@ type endpoint struct {
 	timeout            time.Duration // of a round trip
 }
 
-// endpointOf returns the server of o.
-func endpointOf(o *redis.Options) endpoint {
-	return endpoint{
-		network: o.Network, addr: o.Addr, tls: o.TLSConfig,
-		username: o.Username, password: o.Password, name: o.ClientName, db: o.DB,
-		connecting: o.DialTimeout, timeout: min(o.ReadTimeout, o.WriteTimeout),
-	}
-}
-
 // dial connects and authenticates.
 func (e *endpoint) dial(ctx context.Context) (*line, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.connecting)
@@ -209,6 +200,21 @@ func (g *group) serve(l *line) {
 	}
 }
 
+// open makes l the connection, and starts to read from it.
+func (g *group) open(l *line) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		l.close()
+		return redis.ErrClosed
+	}
+	l.passed = func() error { return g.deadlinePassed(l) }
+	g.line = l
+	g.counts.dialed.Add(1)
+	g.running.Go(func() { g.serve(l) })
+	return nil
+}
+
 // await waits until a reply to the oldest batch begins.
 func (g *group) await(l *line) (*batch, error) {
 	if _, err := l.reader.Peek(1); err != nil {
@@ -263,6 +269,39 @@ func (g *group) read(l *line, b *batch) error {
 	b.end(nil, 0)
 	g.freeBatch(b)
 	return nil
+}
+
+// readJoint reads the replies to the questions of b, unless b is late.
+func (b *batch) readJoint(l *line) error {
+	if b.joint == nil || b.late {
+		return nil
+	}
+	l.replies.reset()
+	for b.read < b.replies {
+		if err := l.replies.read(l.reader, 0); err != nil {
+			return err
+		}
+		if b.read++; b.late {
+			return nil
+		}
+	}
+	b.shared = l.replies.outage
+	if denied(b.shared) { // the questions may have other ways, and know of it from their answer
+		b.shared = nil
+	}
+	defer func() { _ = recover() }()
+	b.joint.Answer(&l.replies)
+	return nil
+}
+
+// freeBatch keeps b, which has ended and is not pending any more, for other members.
+func (g *group) freeBatch(b *batch) {
+	clear(b.all)
+	clear(b.questions)
+	*b = batch{all: b.all[:0], questions: b.questions[:0], request: Request{encoded: b.request.encoded[:0]}}
+	if cap(b.request.encoded) <= keptBuffer {
+		g.batches.Put(b)
+	}
 }
 
 // readMember reads the replies to m. m itself ends when the batch is late, and its

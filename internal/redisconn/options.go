@@ -1,9 +1,7 @@
 package redisconn
 
 import (
-	"errors"
 	"log/slog"
-	"strings"
 	"time"
 )
 
@@ -51,16 +49,6 @@ type Options struct {
 	OnRights func(denied string)
 }
 
-func (o Options) withDefaults() Options {
-	if o.Timeout <= 0 {
-		o.Timeout = defaultTimeout
-	}
-	if o.Prefix == "" {
-		o.Prefix = defaultPrefix
-	}
-	return o
-}
-
 const redacted = "[redacted]"
 
 // String returns a fixed text: URL may hold a password.
@@ -74,10 +62,3 @@ func (o Options) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // MarshalJSON returns the same text as String, for JSON.
 func (o Options) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
-
-func checkPrefix(prefix string) error {
-	if strings.ContainsFunc(prefix, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '{' || r == '}' }) {
-		return errors.New("redis key prefix: holds a brace, a blank or a control character")
-	}
-	return nil
-}

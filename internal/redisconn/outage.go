@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -98,4 +99,72 @@ func (c *Conn) describe(outage error) string {
 		return "it closed the connection"
 	}
 	return c.redact(outage.Error())
+}
+
+// account receives the outcome of a round trip for the breaker.
+type account struct {
+	conn  *Conn
+	round uint64 // the breaker's, in which the round trip was admitted
+	probe bool   // a probe belongs to no round
+}
+
+func (a account) settle(outage error) {
+	if a.probe {
+		a.conn.probed(outage)
+		return
+	}
+	a.conn.settle(a.round, outage)
+}
+
+// settle reports the outcome of a round trip admitted in round to the breaker. A reply
+// that a right is missing is not an outage: the probes, which need other rights, would
+// end the outage at once, and the next request would begin it again.
+func (c *Conn) settle(round uint64, outage error) {
+	c.mu.Lock()
+	var changed bool
+	if now := time.Now(); late(outage) {
+		changed = c.breaker.Late(round, now)
+	} else {
+		changed = c.breaker.Settle(round, outage == nil || denied(outage), now)
+	}
+	c.note(changed, outage)
+	c.mu.Unlock()
+	c.notify(changed)
+}
+
+// probed reports the outcome of a probe to the breaker.
+func (c *Conn) probed(outage error) {
+	c.mu.Lock()
+	var changed bool
+	if now := time.Now(); late(outage) {
+		changed = c.breaker.ProbedLate(now)
+	} else {
+		changed = c.breaker.Probed(outage == nil, now)
+	}
+	c.note(changed, outage)
+	c.mu.Unlock()
+	c.notify(changed)
+}
+
+// note records an outcome in the state. c.mu must be held.
+func (c *Conn) note(changed bool, outage error) {
+	if outage != nil {
+		c.state.LastError = c.describe(outage)
+	}
+	if !changed {
+		return
+	}
+	c.state.OK, c.state.Since = c.breaker.Closed(), time.Now()
+	c.downErr = fmt.Errorf("%w: %s", ErrDown, c.state.LastError)
+	if c.onChange != nil {
+		c.changes.Add(c.snapshot())
+	}
+}
+
+// notify passes the pending changes to onChange without holding c.mu, so that onChange
+// may call State.
+func (c *Conn) notify(changed bool) {
+	if changed && c.onChange != nil {
+		c.changes.Deliver(c.onChange)
+	}
 }

@@ -40,29 +40,6 @@ func (replyError) RedisError() {}
 // command.
 var errProtocol = errors.New("it did not answer in the protocol of Redis")
 
-// carried reports whether a group can set the reply of cmd.
-func carried(cmd redis.Cmder) bool {
-	switch cmd.(type) {
-	case *redis.Cmd, *redis.StringCmd, *redis.StatusCmd, *redis.IntCmd:
-		return true
-	}
-	return false
-}
-
-// appendCommands appends the commands to b. Ok is false if one of them has a type or an
-// argument that a group does not know.
-func appendCommands(b []byte, cmds []redis.Cmder) (_ []byte, ok bool) {
-	for _, cmd := range cmds {
-		if !carried(cmd) {
-			return b, false
-		}
-		if b, ok = appendCommand(b, cmd.Args()...); !ok {
-			return b, false
-		}
-	}
-	return b, true
-}
-
 func appendCommand(b []byte, args ...any) (_ []byte, ok bool) {
 	b = appendLength(b, '*', len(args))
 	for _, arg := range args {

@@ -164,27 +164,3 @@ func refusedName(err error, sent string) string {
 	}
 	return sent
 }
-
-// watchRights checks the rights if a check is due, and reports a change.
-func (c *Conn) watchRights(ctx context.Context, now time.Time) {
-	if c.onRights == nil || !c.suspected.Swap(false) && now.Before(c.rightsDue) {
-		return
-	}
-	c.rightsDue = now.Add(rightsInterval)
-	within, cancel := context.WithTimeout(ctx, rightsTimeout)
-	defer cancel()
-	lacking, err := c.Lacking(within)
-	if err != nil {
-		c.suspected.Store(ctx.Err() == nil) // unknown: check again soon
-		return
-	}
-	text := strings.Join(lacking, ", ")
-	c.mu.Lock()
-	changed := c.state.Denied != text
-	c.state.Denied = text
-	c.mu.Unlock()
-	c.suspected.Store(text != "") // an operator may grant the right
-	if changed {
-		c.onRights(text)
-	}
-}

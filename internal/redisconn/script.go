@@ -3,7 +3,7 @@ package redisconn
 import (
 	"cmp"
 	"context"
-	"crypto/sha1" //nolint:gosec // Redis names scripts by it
+	"crypto/sha1"
 	"encoding/hex"
 	"time"
 
@@ -102,6 +102,19 @@ func (c *Conn) board(ctx context.Context, rider Rider, m *member) error {
 		return errNotCarried
 	}
 	return nil
+}
+
+// shareWith adds the rider's question to m, and reports whether the rider has more to
+// send. A panic is one of the rider, as in its Queue.
+func shareWith(rider Rider, m *member) (more bool) {
+	s, ok := rider.(Sharer)
+	if !ok {
+		return true
+	}
+	defer func() { _ = recover() }()
+	var alone bool
+	m.question, alone = s.Share()
+	return !alone
 }
 
 // evalAlone runs a script through go-redis.

@@ -178,20 +178,6 @@ func (c *Conn) work(t *trip) {
 	}
 }
 
-// awaitWorkers waits until no worker runs, for as long as a round trip may last, and
-// keeps new ones from starting.
-func (c *Conn) awaitWorkers() {
-	limit := time.NewTimer(c.timeout)
-	defer limit.Stop()
-	for range cap(c.workers) {
-		select {
-		case c.workers <- struct{}{}:
-		case <-limit.C:
-			return
-		}
-	}
-}
-
 // once is a command that the cluster client does not repeat. That client follows a slot
 // that has moved (MOVED, ASK). But if the first command that it sends to a node fails,
 // it sends that node's whole part of the pipeline again, and after TRYAGAIN it does so
