@@ -59,7 +59,8 @@ type Environments interface {
 }
 
 // Statistics answers the Stats API from the gateway's own counts, in the media type
-// that it returns. An *[objectstore.QueryError] is the client's error; any other error
+// that it returns. It does not judge whether the client is a member of the organization:
+// authorize has done so. An *[objectstore.QueryError] is the client's error; any other error
 // is the gateway's. [ErrStatisticsBusy] and [ErrStatisticsUnavailable] have answers of
 // their own.
 type Statistics interface {

@@ -15,17 +15,14 @@ import (
 	"osgate/objectstore"
 )
 
-// ErrNotMember is returned for an organization that the caller does not belong to.
-var ErrNotMember = errors.New("the caller does not belong to this organization")
-
 // maxScopes is the maximum number of scopes or organizations in one call to a store.
 const maxScopes = 500
 
-// Question is a request to the Stats API by an identified caller.
+// Question is a request to the Stats API by a client that may send it.
 type Question struct {
 	Plane     string                // an organization belongs to one plane
 	Operation objectstore.Operation // one of the seven
-	// Those that the caller belongs to, according to its control plane, and may read.
+	// Those that the client may read: a sum (isMaster) leaves out all others.
 	Organizations []string
 }
 
@@ -41,21 +38,20 @@ type Answer struct {
 // retention at now, and future ones, count 0. Counts since the last flush are not
 // included yet.
 //
-// Errors: [ErrNotMember]; *[objectstore.QueryError] for a parameter that is missing,
-// malformed or beyond the vendor's limits; [ErrUnavailable] in the chain of errors of
-// the store.
+// The caller of Answer has judged whether the client may have it: Answer itself refuses
+// no client.
+//
+// Errors: *[objectstore.QueryError] for a parameter that is missing, malformed or beyond
+// the vendor's limits; [ErrUnavailable] in the chain of errors of the store.
 func (c *Counter) Answer(ctx context.Context, q Question, now time.Time) (Answer, error) {
 	if !q.Operation.Stats() {
 		return Answer{}, fmt.Errorf("answering statistics: %s is no operation of the Stats API", q.Operation.Kind)
-	}
-	ref := q.Operation.Ref
-	if !slices.Contains(q.Organizations, ref.Organization) {
-		return Answer{}, ErrNotMember
 	}
 	asked, err := parseQuery(q.Operation.RawQuery())
 	if err != nil {
 		return Answer{}, err
 	}
+	ref := q.Operation.Ref
 	scope := Scope{
 		Plane: q.Plane, Organization: ref.Organization, Environment: ref.Environment,
 		Region: ref.Region, Store: ref.Store,

@@ -139,23 +139,6 @@ func TestNamesWithCountsInTheTimeFrame(t *testing.T) {
 	}
 }
 
-func TestStrangerIsRefused(t *testing.T) {
-	t.Parallel()
-	c := memory(t)
-	c.Keep(get(noon))
-	c.LearnTree("us", "org", []string{"sub"})
-	flush(t, c)
-	for _, path := range append(allPaths, "org?isMaster=true", "sub") {
-		q := question(t, "us", base+path)
-		for _, organizations := range [][]string{nil, {"other", "or", "orgs", ""}} {
-			q.Organizations = organizations
-			if _, err := c.Answer(t.Context(), q, noon); !errors.Is(err, stats.ErrNotMember) {
-				t.Errorf("%s for a member of %q: %v, want ErrNotMember", path, organizations, err)
-			}
-		}
-	}
-}
-
 func TestPlanesAreApart(t *testing.T) {
 	t.Parallel()
 	for _, kind := range kinds {
