@@ -84,7 +84,7 @@ func TestEachMutantOfABatchIsTried(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := target.cover(t.Context()); err != nil {
+	if err := target.cover(t.Context(), 2); err != nil {
 		t.Fatal(err)
 	}
 	b, err := target.batch(t.Context(), t.TempDir(), target.mutations, io.Discard)

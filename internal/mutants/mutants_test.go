@@ -90,7 +90,7 @@ func TestEachMutantGetsItsVerdict(t *testing.T) {
 		t.Fatal(err)
 	}
 	var progress bytes.Buffer
-	if err := target.cover(t.Context()); err != nil {
+	if err := target.cover(t.Context(), 2); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]Verdict{

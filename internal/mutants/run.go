@@ -42,7 +42,7 @@ type Result struct {
 func (t *Target) run(ctx context.Context, o Options, accepted Accepted, progress io.Writer) (Result, error) {
 	began := time.Now()
 	result := Result{Name: t.Name, Found: len(t.mutations), Seed: o.Seed, Stale: accepted.stale(t.Name, t.mutations)}
-	if err := t.cover(ctx); err != nil {
+	if err := t.cover(ctx, o.Workers); err != nil {
 		return result, err
 	}
 	fmt.Fprintf(progress, "%s: %d mutations, %d tests, covered in %.0fs\n",
@@ -292,7 +292,7 @@ type limits struct {
 // without the mutation now, because the machine is busier than it was when they were
 // measured.
 func (t *Target) judgeAgain(ctx context.Context, trial Trial, p program, chosen string, l limits) (Trial, error) {
-	took, err := t.duration(ctx, chosen)
+	took, err := t.duration(ctx, p, chosen)
 	if err != nil {
 		return trial, err
 	}

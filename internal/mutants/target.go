@@ -17,6 +17,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // A Target is a package whose tests are measured.
@@ -67,8 +69,10 @@ func load(ctx context.Context, root, name string) (*Target, error) {
 }
 
 // cover runs the tests of the package without a mutation, first all of them and then
-// one at a time, and stores their coverage. It returns an error if the tests fail.
-func (t *Target) cover(ctx context.Context) error {
+// each by itself, several at the same time, and stores their coverage. It returns an
+// error if the tests fail. One that fails by itself is run once more, because the
+// machine may have been too busy for it.
+func (t *Target) cover(ctx context.Context, workers int) error {
 	dir, err := os.MkdirTemp("", "mutants-")
 	if err != nil {
 		return err
@@ -83,17 +87,28 @@ func (t *Target) cover(ctx context.Context) error {
 		return err
 	}
 	t.tests = parseTests(text)
+	each, ctx := errgroup.WithContext(ctx)
+	each.SetLimit(max(1, workers))
 	for i := range t.tests {
-		if _, err := t.profile(ctx, dir, p, "^"+t.tests[i].Name+"$", &t.tests[i].coverage); err != nil {
+		each.Go(func() error {
+			chosen, coverage := "^"+t.tests[i].Name+"$", &t.tests[i].coverage
+			if _, err := t.profile(ctx, dir, p, chosen, coverage); err == nil || ctx.Err() != nil {
+				return err
+			}
+			_, err := t.profile(ctx, dir, p, chosen, coverage)
 			return err
-		}
+		})
 	}
-	return nil
+	return each.Wait()
 }
 
 // profile runs the chosen tests of a program, stores their coverage, and returns their
 // output.
 func (t *Target) profile(ctx context.Context, dir string, p program, chosen string, coverage *Coverage) ([]byte, error) {
+	dir, err := os.MkdirTemp(dir, "")
+	if err != nil {
+		return nil, err
+	}
 	profile := filepath.Join(dir, "profile")
 	output, err := t.test(ctx, dir, p, "-test.v", "-test.run="+chosen, "-test.coverprofile="+profile)
 	if err != nil && !testsPassed(output) {
@@ -108,18 +123,23 @@ func (t *Target) profile(ctx context.Context, dir string, p program, chosen stri
 }
 
 // duration returns how long the tests that a flag chooses take now, without a mutation.
-func (t *Target) duration(ctx context.Context, chosen string) (time.Duration, error) {
+// The program of a batch contains the original functions too; for another mutant,
+// duration builds a program of them.
+func (t *Target) duration(ctx context.Context, p program, chosen string) (time.Duration, error) {
 	dir, err := os.MkdirTemp("", "mutants-")
 	if err != nil {
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
-	p := program{path: filepath.Join(dir, "tests")}
-	if text, err := t.build(ctx, p.path); err != nil {
-		return 0, fmt.Errorf("building the tests of %s: %w\n%s", t.Name, err, text)
+	original := program{path: p.path}
+	if p.mutant == 0 {
+		original.path = filepath.Join(dir, "tests")
+		if text, err := t.build(ctx, original.path); err != nil {
+			return 0, fmt.Errorf("building the tests of %s: %w\n%s", t.Name, err, text)
+		}
 	}
 	began := time.Now()
-	_, err = t.test(ctx, dir, p, chosen)
+	_, err = t.test(ctx, dir, original, chosen)
 	return time.Since(began), failed(ctx, err)
 }
 
