@@ -42,6 +42,10 @@ func TestFetchEndsWhenNobodyWaits(t *testing.T) {
 		defer cancel(nil)
 		follower := followWith(other, t, c, q, time.Minute)
 		leave()
+		synctest.Wait()
+		if fetch.Err() != nil {
+			t.Error("the fetch ended before its follower left")
+		}
 		otherLeaves()
 		if got := <-follower; !errors.Is(got.err, context.Canceled) {
 			t.Errorf("got %+v", got)

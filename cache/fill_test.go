@@ -88,7 +88,7 @@ func TestLargeBodyIsStreamedNotStored(t *testing.T) {
 		if !willStore {
 			t.Error("refused before it is known to be large")
 		}
-		for _, b := range large {
+		for _, b := range large + "x" {
 			write(t, f, string(b))
 		}
 		if n := c.Stats().UnderWay; n != 0 {

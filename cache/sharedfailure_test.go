@@ -46,6 +46,23 @@ func TestBodiesThatFindNoRoomAreDropped(t *testing.T) {
 	}
 }
 
+func TestABodyThatRedisRefusesIsDropped(t *testing.T) {
+	s := redistest.Start(t, "--min-replicas-to-write", "1") // reads are answered
+	conn := dialURL(t, s.URL(), time.Minute)
+	defer conn.Close()
+	c, q, b := newCache(t), ask(t, "GET", keyPath), idleBodies(t, conn, sharedSecret)
+	fetch(t, c, q, 200, nil, "v")
+	b.Keep([32]byte{}, c.Look(t.Context(), q, time.Now()).Entry)
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := b.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := b.Stats(), (cache.SharedStats{Dropped: 1}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
 func TestRedisThatForgetsOrIsGoneIsAMiss(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

@@ -178,6 +178,22 @@ func TestFaultSettingsAreReplacedWhole(t *testing.T) {
 	c.must(http.StatusOK, http.MethodGet, demo, "") // no fault was set in part
 }
 
+func TestAProgramReplacesTheFaults(t *testing.T) {
+	e := start(t, emulator.Options{})
+	c := as(t, e, "us", "one")
+	set := func(f emulator.Faults, valid bool) {
+		t.Helper()
+		if err := e.SetFaults(f); (err == nil) != valid {
+			t.Errorf("the error for %v is %v", f, err)
+		}
+	}
+	set(emulator.Faults{Internal: 1}, true)
+	set(emulator.Faults{Cut: 2}, false)
+	c.must(http.StatusInternalServerError, http.MethodGet, demo, "")
+	set(emulator.Faults{}, true)
+	c.must(http.StatusOK, http.MethodGet, demo, "")
+}
+
 func TestSeedMakesFaultsAndIDsRepeatable(t *testing.T) {
 	run := func(seed int64) string {
 		c := client{t: t, e: start(t, emulator.Options{Seed: seed, Fault: "500=0.3,429=0.3"})}

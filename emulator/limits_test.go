@@ -71,6 +71,21 @@ func TestRequestLogIsBounded(t *testing.T) {
 	}
 }
 
+// The bound is a number of bytes that still fits.
+func TestRequestLogIsFullAtItsBound(t *testing.T) {
+	const size = 1 << 20
+	var l requestLog
+	x := &exchange{in: httptest.NewRequest(http.MethodGet, "/", nil)}
+	x.target = strings.Repeat("x", size-l.add(x, time.Now()).size())
+	l = requestLog{}
+	for range maxRequestBytes/size + 1 {
+		l.add(x, time.Now())
+	}
+	if got := len(l.all()); got != maxRequestBytes/size {
+		t.Errorf("the log keeps %d requests of 1 MiB, want %d", got, maxRequestBytes/size)
+	}
+}
+
 func TestTokensAreBounded(t *testing.T) {
 	now := time.Now()
 	held := newTokens(time.Hour, accessBucket)

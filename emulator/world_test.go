@@ -63,6 +63,7 @@ func TestErrorsOfAWorldNameLineAndMember(t *testing.T) {
 		"unknown organization":          {`"organization": "p"`, `"organization": "q"`, `w.json:6: environments[0].organization: no organization "q"`},
 		"circle":                        {`{"id": "o", "name": "O"}`, `{"id": "o", "name": "O", "parent": "p"}`, `w.json:3: organizations[0].parent: organization "o" is above itself`},
 		"twice the same":                {`"id": "p", "name"`, `"id": "o", "name"`, `w.json:4: organizations[1].id: a second organization "o"`},
+		"twice the same client":         {`"clients": [{`, `"clients": [{"id": "c", "secret": "s", "organization": "o"}, {`, `w.json:8: clients[1].id: a second client "c"`},
 		"missing secret":                {`"secret": "hush", `, ``, `w.json:7: clients[0].secret: missing`},
 		"unknown grant type":            {`"secret": "hush"`, `"secret": "hush", "grantTypes": ["magic"]`, `w.json:8: clients[0].grantTypes: "magic" is not one of client_credentials, password, refresh_token`},
 		"unknown creator":               {`"secret": "hush"`, `"secret": "hush", "createdBy": "v"`, `w.json:8: clients[0].createdBy: no user "v"`},

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -92,6 +93,18 @@ func TestCallsWithoutACredentialOfTheGatewayPass(t *testing.T) {
 		if body := call[len(call)-1]; len(call) > 2 && received != body {
 			t.Errorf("%s: the body %q went upstream, want %q", call[0], received, body)
 		}
+	}
+}
+
+// A client with a valid token is refused too: its certificate claims to be another one.
+func TestAnInvalidCertificateIsRefused(t *testing.T) {
+	g := leakRig(t)
+	w := g.do(request(t, "GET "+keyPath, "Authorization: Bearer one", "X-Anypnt-Cert: broken"))
+	if w.Code != http.StatusUnauthorized || len(g.sent) != 0 {
+		t.Errorf("status %d after %d requests upstream, want 401 without one", w.Code, len(g.sent))
+	}
+	if got, want := g.CredentialRefusals(), []CredentialRefusal{{"none", "unrecognized", 1}}; !slices.Equal(got, want) {
+		t.Errorf("counted %v, want %v", got, want)
 	}
 }
 
