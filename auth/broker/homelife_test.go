@@ -109,7 +109,8 @@ func TestRememberedRefusalsAreBounded(t *testing.T) {
 		guard := &counter{}
 		i := w.identifier(t, tokens, guard, newMethod(auth.ByJWT))
 		identify := func(n int) {
-			if _, err := i.Identify(t.Context(), "us", bearer(fmt.Sprintf("bad%d.b.c", n)), "here"); !errors.Is(err, auth.ErrBadToken) {
+			_, err := i.Identify(t.Context(), "us", bearer(fmt.Sprintf("bad%d.b.c", n)), "here")
+			if !errors.Is(err, auth.ErrBadToken) {
 				t.Fatal(err)
 			}
 		}

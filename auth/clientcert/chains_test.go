@@ -140,7 +140,8 @@ func TestOtherBlocksOfTheFilesAreIgnored(t *testing.T) {
 	ca := newAuthority(t, "CA", nil)
 	revoked := ca.issue(t).Leaf
 	other := pem.EncodeToMemory(&pem.Block{Type: "EC PARAMETERS", Bytes: []byte{1}})
-	r := newRig(t, bytes.Join([][]byte{other, pemOf(ca), other}, nil), bytes.Join([][]byte{other, ca.crl(t, nil, revoked)}, nil))
+	file, crl := [][]byte{other, pemOf(ca), other}, [][]byte{other, ca.crl(t, nil, revoked)}
+	r := newRig(t, bytes.Join(file, nil), bytes.Join(crl, nil))
 	if s := r.State(); s.Authorities != 1 || s.Revoked != 1 {
 		t.Errorf("%+v", s)
 	}
