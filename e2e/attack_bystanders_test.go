@@ -27,7 +27,7 @@ const (
 type legitimateClients struct {
 	clients         []client // their tokens are known to the gateway
 	tokenless       client   // without a token
-	emulator        *emulator
+	mint            func() (token string, err error)
 	knownTokensOnly bool
 	admin           client
 }
@@ -38,7 +38,7 @@ func newLegitimateClients(a *attackRun) *legitimateClients {
 	kept := func(http2 bool) client { return a.newClient(http2, false) }
 	b := &legitimateClients{
 		clients: []client{kept(false), a.newClient(false, true)}, tokenless: a.newClient(false, true),
-		emulator: a.stack.emulator, knownTokensOnly: a.knownTokensOnly, admin: client{t: a.T, base: a.gateway.admin, httpClient: newHTTPClientWithoutKeepAlive(nil)},
+		mint: a.mint, knownTokensOnly: a.knownTokensOnly, admin: client{t: a.T, base: a.gateway.admin, httpClient: newHTTPClientWithoutKeepAlive(nil)},
 	}
 	if a.tls {
 		b.clients = append(b.clients, kept(true))
@@ -68,11 +68,16 @@ func newHTTPClientWithoutKeepAlive(roots *x509.CertPool) *http.Client {
 	return newHTTPClient(&http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: roots}})
 }
 
-// unknownToken requests a token of a connected app from osemu directly. The gateway
-// sees the token for the first time when it is used.
+// unknownToken requests a token of a client from osemu directly, or from the issuer of
+// JWTs. The gateway sees the token for the first time when it is used.
 func (a *attackRun) unknownToken(app string) string {
 	a.Helper()
-	token := a.stack.emulator.mintAt(a.T, app, "us")
+	var token string
+	if a.brokering != nil {
+		token = a.brokering.issuer.token(app)
+	} else {
+		token = a.stack.emulator.mintAt(a.T, app, "us")
+	}
 	a.stack.addSecret(token)
 	return token
 }
@@ -253,21 +258,33 @@ func (c client) tryAgainAfterStall(method, path, body string, headers ...string)
 
 // useNewToken uses a token that the gateway has not seen before.
 func (b *legitimateClients) useNewToken(v *observations) {
-	c := b.tokenless
-	minted, err := client{t: c.t, base: b.emulator.url}.try(http.MethodPost, "/us/accounts/oauth2/token",
-		"client_id=app-two&client_secret=secret-two&grant_type=client_credentials", "Content-Type: application/x-www-form-urlencoded")
-	if err != nil || minted.status != http.StatusOK {
-		v.addFailure(fmt.Sprintf("minting at osemu: %v, %+v", err, minted))
+	token, err := b.mint()
+	if err != nil {
+		v.addFailure(fmt.Sprintf("minting a token: %v", err))
 		return
+	}
+	c := b.tokenless
+	c.token = token
+	a, err := c.tryAgainAfterStall(http.MethodGet, keyOne, "")
+	v.add("reading with a new token", a, err)
+}
+
+// mint returns a new token of app-two. It may be called from any goroutine.
+func (a *attackRun) mint() (string, error) {
+	if a.brokering != nil {
+		return a.brokering.issuer.token("app-two"), nil
+	}
+	const form = "client_id=app-two&client_secret=secret-two&grant_type=client_credentials"
+	minted, err := client{t: a.T, base: a.stack.emulator.url}.try(http.MethodPost, "/us/accounts/oauth2/token", form,
+		"Content-Type: application/x-www-form-urlencoded")
+	if err != nil {
+		return "", err
 	}
 	var token struct {
 		Access string `json:"access_token"`
 	}
-	if err := json.Unmarshal([]byte(minted.body), &token); err != nil {
-		v.addFailure(fmt.Sprintf("minting at osemu: %v", err))
-		return
+	if minted.status != http.StatusOK || json.Unmarshal([]byte(minted.body), &token) != nil {
+		return "", fmt.Errorf("osemu answered %d %s", minted.status, minted.body)
 	}
-	c.token = token.Access
-	a, err := c.tryAgainAfterStall(http.MethodGet, keyOne, "")
-	v.add("reading with a new token", a, err)
+	return token.Access, nil
 }

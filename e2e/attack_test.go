@@ -28,6 +28,7 @@ const (
 // attack is one way in which a client without a valid token may try to harm others.
 type attack struct {
 	name     string
+	brokered string   // OSGATE_AUTH, if good clients have a JWT in place of an Anypoint token
 	settings []string // of the gateway, as "RATE=0"
 	tls      bool     // the gateway serves HTTPS and HTTP/2
 	osemu    []string // flags of osemu
@@ -52,6 +53,7 @@ type attackRun struct {
 	*attackers
 	attack
 	stack      *stack
+	brokering  *brokering // nil: good clients have Anypoint tokens
 	gateway    *gateway
 	legitimate *legitimateClients
 }
@@ -79,7 +81,12 @@ func checkAttacks(t *testing.T, attacks ...attack) {
 func (a *attackRun) start() {
 	a.Helper()
 	a.stack = newStack(a.T, a.redis, a.osemu...)
-	settings := append([]string{"RATE=1000", "RATE_BURST=1000"}, a.settings...)
+	settings := []string{"RATE=1000", "RATE_BURST=1000"}
+	if a.brokered != "" {
+		a.brokering = a.stack.brokering(a.T)
+		settings = a.brokering.settings(append(settings, "AUTH="+a.brokered)...)
+	}
+	settings = append(settings, a.settings...)
 	if a.upstream != nil {
 		settings = append(settings, "UPSTREAM_OVERRIDE="+startProxy(a.T, a.stack.emulator, a.upstream))
 	}

@@ -62,9 +62,11 @@ type oidcIssuer struct {
 	t   testing.TB
 	url string
 
-	mu   sync.Mutex
-	keys []*signingKey // guarded by mu
-	down bool          // guarded by mu: each connection is cut
+	mu       sync.Mutex
+	keys     []*signingKey // guarded by mu
+	down     bool          // guarded by mu: each connection is cut
+	silent   bool          // guarded by mu: no request is answered
+	requests int           // guarded by mu: that it received
 }
 
 func newIssuer(t testing.TB) *oidcIssuer {
@@ -79,9 +81,13 @@ func newIssuer(t testing.TB) *oidcIssuer {
 // ServeHTTP implements [http.Handler].
 func (is *oidcIssuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	is.mu.Lock()
-	down, keys := is.down, slices.Clone(is.keys)
+	is.requests++
+	down, silent, keys := is.down, is.silent, slices.Clone(is.keys)
 	is.mu.Unlock()
-	if down {
+	if silent {
+		<-r.Context().Done()
+	}
+	if down || silent {
 		panic(http.ErrAbortHandler)
 	}
 	switch r.URL.Path {
@@ -103,6 +109,27 @@ func (is *oidcIssuer) setDown(down bool) {
 	is.mu.Lock()
 	defer is.mu.Unlock()
 	is.down = down
+}
+
+// setSilent makes the issuer answer no request, or serve again.
+func (is *oidcIssuer) setSilent(silent bool) {
+	is.mu.Lock()
+	defer is.mu.Unlock()
+	is.silent = silent
+}
+
+// received returns the number of requests that the issuer has received.
+func (is *oidcIssuer) received() int {
+	is.mu.Lock()
+	defer is.mu.Unlock()
+	return is.requests
+}
+
+// publish adds a key, which does not sign yet.
+func (is *oidcIssuer) publish(k *signingKey) {
+	is.mu.Lock()
+	defer is.mu.Unlock()
+	is.keys = append(is.keys, k)
 }
 
 // rollover adds a key, which signs from now on. The former keys stay published.
