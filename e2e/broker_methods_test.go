@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestBrokeringNeedsAPolicyToStart starts gateways for clients without an Anypoint
@@ -63,26 +62,5 @@ func checkKindsStayApart(t *testing.T, s *stack, scope string) {
 	}
 	if strings.Contains(requests, clients["app-one"].token) {
 		t.Error("the JWT went upstream")
-	}
-}
-
-// TestHistoriesOfBrokeredClientsAreLinearizable repeats trials of
-// TestHistoriesAreLinearizable with clients that have a JWT.
-func TestHistoriesOfBrokeredClientsAreLinearizable(t *testing.T) {
-	t.Parallel()
-	for _, name := range []string{"upstream", "Redis flushed and restarted", "gateways killed"} {
-		t.Run(name, func(t *testing.T) { // one after the other: each keeps two processors busy
-			b := newStack(t, false, "-quiet").brokering(t)
-			tt := trials[name]
-			tt.settings = append(b.settings("AUTH=anypoint,jwt"), tt.settings...)
-			w := tt.deployment(t)
-			w.token = b.issuer.token("orders")
-			w.stack.addSecret(w.token)
-			for _, r := range w.replicas {
-				eventually(t, "the first hit with a JWT", func() bool { return isHit(r.client().get(keyOne)) })
-			}
-			w.history = newHistory("history")
-			tt.checkHistory(t, w.runFaults(seed(), 5*time.Second, tt.coversEnough, tt.faults...))
-		})
 	}
 }

@@ -10,11 +10,13 @@ import (
 	"encoding/pem"
 	"errors"
 	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -193,7 +195,7 @@ func TestARevokedCertificateIsRefusedOnItsOpenConnection(t *testing.T) {
 }
 
 // TestCertificatesAndJWTsIdentifyClientsOnOneListener serves both kinds of clients, and
-// refuses those with neither.
+// refuses those with neither. Two clients of one name share no answer.
 func TestCertificatesAndJWTsIdentifyClientsOnOneListener(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
@@ -212,10 +214,54 @@ func TestCertificatesAndJWTsIdentifyClientsOnOneListener(t *testing.T) {
 	g.checkAccessLog(byCertificate.get(keyOne).is(http.StatusOK), orders)
 	byCertificate.token = byJWT.token // mtls is the first in the list
 	g.checkAccessLog(byCertificate.get(keyOne).is(http.StatusOK), orders)
+	eventually(t, "a hit of a certificate", func() bool { return isHit(byCertificate.get(keyOne).is(http.StatusOK)) })
+	twin := none
+	twin.token = b.issuer.token("spiffe://example.com/orders")
+	s.addSecret(twin.token)
+	twin.get(keyOne).is(http.StatusOK).checkHit(false)
 	none.get(keyOne).checkRefusal(http.StatusUnauthorized, "no-token")
 	ca.revoke(certificate)
 	eventually(t, "the refusal of the certificate to be final", func() bool {
 		return byCertificate.get(keyOne).status == http.StatusUnauthorized
 	})
 	byJWT.get(keyOne).is(http.StatusOK)
+}
+
+// TestAProxyNamesTheClientOfACertificate sends certificates in the header Client-Cert.
+// It counts only from a trusted proxy, and goes upstream from nobody.
+func TestAProxyNamesTheClientOfACertificate(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, false)
+	b, ca := s.brokering(t), newClientCA(t)
+	g := s.gateway(b.settings("AUTH=mtls", "AUTH_ISSUERS=", "AUTH_AUDIENCE=", "TLS_CLIENT_CA="+ca.file,
+		"TLS_CLIENT_CRL="+ca.crl, "AUTH_MTLS_HEADER=Client-Cert", "TRUSTED_PROXIES=127.0.0.9/32")...)
+	from := func(address string) client {
+		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
+		transport := &http.Transport{DialContext: dialer.DialContext}
+		t.Cleanup(transport.CloseIdleConnections)
+		c := g.client()
+		c.httpClient = newHTTPClient(transport)
+		return c
+	}
+	certificate := ca.issue("spiffe://example.com/orders")
+	header := "Client-Cert: " + clientCertHeader(certificate)
+	proxy, stranger := from("127.0.0.9"), from("127.0.0.1")
+	g.checkAccessLog(proxy.get(demoKeys+"/KeyTwo", header).is(http.StatusOK), map[string]any{
+		"principal": "spiffe://example.com/orders", "identified_by": "mtls", "upstream_client": "app-one",
+	})
+	stranger.get(keyOne, header).checkRefusal(http.StatusUnauthorized, "no-token")
+	stranger.get(keyOne, header, "X-Forwarded-For: 127.0.0.9").checkRefusal(http.StatusUnauthorized, "no-token")
+	proxy.get(keyOne).checkRefusal(http.StatusUnauthorized, "no-token")
+	proxy.get(keyOne, header, header).checkRefusal(http.StatusUnauthorized, "bad-token")
+	foreign := "Client-Cert: " + clientCertHeader(newClientCA(t).issue("spiffe://example.com/orders"))
+	refused := proxy.get(keyOne, foreign)
+	refused.checkRefusal(http.StatusUnauthorized, "bad-token")
+	if cause := g.causeOf(refused); !strings.HasPrefix(cause, "client certificate refused: untrusted") {
+		t.Errorf("a certificate of another authority was refused because of %q", cause)
+	}
+	for _, r := range s.emulator.requests() {
+		if r.hasHeader("Client-Cert") || r.hasHeader("Client-Cert-Chain") || r.Target == keyOne {
+			t.Errorf("osemu received %s with %v", r.Target, r.Headers)
+		}
+	}
 }

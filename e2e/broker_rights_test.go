@@ -39,17 +39,18 @@ when { resource.key like "*-b%[4]d" };
 
 // rightsWorld is a store, identities with rights, and the gateways.
 type rightsWorld struct {
-	gateways []*gateway
-	tokens   []string
-	rights   []right
-	hits     atomic.Int64
-	denied   atomic.Int64
-	served   atomic.Int64
+	gateways    []*gateway
+	credentials []string // the headers of JWTs and certificates, by identity
+	rights      []right
+	hits        atomic.Int64
+	denied      atomic.Int64
+	served      atomic.Int64
 }
 
 // TestNoneOfAThousandIdentitiesReadsWhatPolicyDenies lets random identities read random
 // keys of one store, with an entry of the cache for each client, and with one for all.
-// The result is always that of the identity's own rules.
+// Half of them have a JWT and half a certificate. The result is always that of the
+// identity's own rules.
 func TestNoneOfAThousandIdentitiesReadsWhatPolicyDenies(t *testing.T) {
 	t.Parallel()
 	for _, scope := range []string{"client", "environment"} {
@@ -76,7 +77,7 @@ func TestNoneOfAThousandIdentitiesReadsWhatPolicyDenies(t *testing.T) {
 // rightsWorld fills the store, and starts the gateways: two if they share a Redis.
 func (s *stack) rightsWorld(t *testing.T, random *rand.Rand, setting string) *rightsWorld {
 	t.Helper()
-	b, w := s.brokering(t), &rightsWorld{}
+	b, ca, w := s.brokering(t), newClientCA(t), &rightsWorld{}
 	direct := client{t: t, base: s.emulator.url + "/us/us-east-1", token: s.emulator.mintAt(t, "app-one", "us")}
 	for n := range rightsNames * rightsNames {
 		key := fmt.Sprintf("a%d-b%d", n/rightsNames, n%rightsNames)
@@ -85,15 +86,20 @@ func (s *stack) rightsWorld(t *testing.T, random *rand.Rand, setting string) *ri
 	var rules strings.Builder
 	for i := range rightsIdentities {
 		r := right{random.IntN(rightsNames), random.IntN(rightsNames), random.IntN(rightsNames)}
-		name := fmt.Sprint("identity-", i)
-		w.rights, w.tokens = append(w.rights, r), append(w.tokens, b.issuer.token(name))
+		name := fmt.Sprint("spiffe://example.com/identity-", i)
+		credential := "Authorization: Bearer " + b.issuer.token(name)
+		if i%2 == 1 {
+			credential = "Client-Cert: " + clientCertHeader(ca.issue(name))
+		}
+		w.rights, w.credentials = append(w.rights, r), append(w.credentials, credential)
 		rules.WriteString(r.rules(name))
 	}
 	f := newRules(t, "")
 	f.write(rules.String())
 	b.policy = f.setting()
 	for len(w.gateways) == 0 || len(w.gateways) < 2 && s.redis != nil {
-		w.gateways = append(w.gateways, s.gateway(b.settings(setting, "LOG_LEVEL=warn")...))
+		w.gateways = append(w.gateways, s.gateway(b.settings(setting, "LOG_LEVEL=warn", "AUTH=mtls,jwt", "TLS_CLIENT_CA="+ca.file,
+			"AUTH_MTLS_HEADER=Client-Cert", "TRUSTED_PROXIES=127.0.0.0/8")...))
 	}
 	return w
 }
@@ -117,7 +123,7 @@ func (w *rightsWorld) readAtRandom(t *testing.T, random *rand.Rand) {
 // One in ten requests lists values, which no rule permits.
 func (w *rightsWorld) readOne(t *testing.T, random *rand.Rand) {
 	i, a, b := random.IntN(rightsIdentities), random.IntN(rightsNames), random.IntN(rightsNames)
-	c := client{t: t, base: w.gateways[random.IntN(len(w.gateways))].url, token: w.tokens[i]}
+	c := client{t: t, base: w.gateways[random.IntN(len(w.gateways))].url, headers: w.credentials[i : i+1]}
 	key := fmt.Sprintf("a%d-b%d", a, b)
 	method, path, permitted := http.MethodGet, demoKeys+"/"+key, w.rights[i].reads(a, b)
 	switch random.IntN(10) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -42,8 +43,9 @@ type deployment struct {
 	redis        *redistest.Server  // nil with a cluster
 	cluster      *redistest.Cluster // nil without a cluster
 	replicas     []*replica
-	token        string
-	foreignToken string // the token of a client of another organization
+	httpClient   *http.Client // of all clients; nil: the default HTTP client
+	token        string       // of all clients; empty if httpClient identifies them
+	foreignToken string       // the token of a client of another organization
 	history      *history
 	random       *rand.Rand // for faults; used by the test's own goroutine
 	staleness    staleness
@@ -53,8 +55,9 @@ type deployment struct {
 // the flags of osemu.
 type setup struct {
 	program, mutant string
-	flags           []string // of osemu
-	cluster         bool     // Redis is a cluster
+	flags           []string     // of osemu
+	cluster         bool         // Redis is a cluster
+	httpClient      *http.Client // identifies the clients; nil: their tokens do
 }
 
 // unmutated is osgate without a mutation, with these flags of osemu.
@@ -74,7 +77,9 @@ type replica struct {
 // cache.
 func newDeployment(t *testing.T, k setup, settings ...string) *deployment {
 	t.Helper()
-	w := &deployment{t: t, stack: newStack(t, false, append([]string{"-quiet"}, k.flags...)...), history: newHistory("history")}
+	w := &deployment{
+		t: t, stack: newStack(t, false, append([]string{"-quiet"}, k.flags...)...), history: newHistory("history"), httpClient: k.httpClient,
+	}
 	if k.cluster {
 		w.cluster = redistest.StartCluster(t, "--cluster-node-timeout", "60000") // none is lost
 	} else {
@@ -88,8 +93,10 @@ func newDeployment(t *testing.T, k setup, settings ...string) *deployment {
 		w.replicas = append(w.replicas, r)
 		r.start()
 	}
-	w.token = w.replicas[0].running.Load().mint("app-one", "")
-	w.foreignToken = w.replicas[0].running.Load().mint("app-other", "")
+	if k.httpClient == nil {
+		w.token = w.replicas[0].running.Load().mint("app-one", "")
+		w.foreignToken = w.replicas[0].running.Load().mint("app-other", "")
+	}
 	for _, r := range w.replicas {
 		eventually(t, "the first hit", func() bool { return isHit(r.client().get(keyOne)) })
 	}
@@ -127,9 +134,10 @@ func (r *replica) kill() {
 	r.running.Load().stop(syscall.SIGKILL)
 }
 
-// client returns a client of the gateway with the token that all clients share.
+// client returns a client of the gateway with the credential that all clients share.
 func (r *replica) client() client {
-	return client{t: r.deployment.t, base: r.running.Load().url, token: r.deployment.token}
+	w := r.deployment
+	return client{t: w.t, base: r.running.Load().url, token: w.token, httpClient: w.httpClient}
 }
 
 // tcpProxy is a TCP proxy that can delay and cut connections (toxiproxy). In each

@@ -3,6 +3,7 @@ package e2e
 import (
 	"flag"
 	"math/rand/v2"
+	"net/http"
 	"testing"
 	"time"
 )
@@ -22,8 +23,9 @@ func seed() uint64 {
 // trial is a set of faults under which histories stay linearizable.
 type trial struct {
 	settings   []string
-	flags      []string // of osemu
-	cluster    bool     // Redis is a cluster
+	flags      []string     // of osemu
+	cluster    bool         // Redis is a cluster
+	httpClient *http.Client // identifies the clients; nil: Anypoint tokens do
 	faults     []string
 	hits       int // minimum of hits in a hundred reads
 	unknown    bool
@@ -117,7 +119,7 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 func (tt trial) deployment(t *testing.T) *deployment {
 	t.Helper()
 	k := unmutated(tt.flags...)
-	k.cluster = tt.cluster
+	k.cluster, k.httpClient = tt.cluster, tt.httpClient
 	w := newDeployment(t, k, tt.settings...)
 	w.staleness.allowed = tt.mayBeStale
 	return w
