@@ -6,11 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"osgate/internal/via"
 	"osgate/record"
 )
-
-// pseudonym is the gateway's name in Via, Cache-Status and Proxy-Status.
-const pseudonym = "osgate"
 
 // admit counts the exchange, refuses what no client may send (requests that passed this
 // gateway before, methods that are not forwarded), and answers requests for the gateway
@@ -27,7 +25,7 @@ func (p *Proxy) admit(x *exchange) error {
 			code: record.CodeDraining, detail: "this gateway is shutting down; send the request to another replica",
 			retryAfter: time.Second,
 		}
-	case passedBefore(h["Via"]):
+	case via.Passed(h["Via"]):
 		return refusal{
 			code: record.CodeLoop, detail: "this request has passed this gateway before; its upstream leads back to it",
 		}
@@ -39,19 +37,6 @@ func (p *Proxy) admit(x *exchange) error {
 		return p.answerSelf(x)
 	}
 	return nil
-}
-
-// passedBefore reports whether one of the Via values (RFC 9110 section 7.6.3) contains
-// our pseudonym.
-func passedBefore(via []string) bool {
-	for _, value := range via {
-		for hop := range strings.SplitSeq(value, ",") {
-			if fields := strings.Fields(hop); len(fields) > 1 && strings.EqualFold(fields[1], pseudonym) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // checkFraming refuses a request whose end or target two servers can read differently.

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -176,6 +177,47 @@ func (p *Proxy) answerCached(x *exchange) error {
 		return notCached("the request has only-if-cached, and no fresh answer is stored")
 	}
 	return nil
+}
+
+// refresh fetches again the answer that x has just been served stale
+// (stale-while-revalidate, RFC 5861 section 3). Then it keeps the record of x, which
+// record sends it when x has ended. The client does not wait. If too many refreshes are
+// under way, no request is sent.
+//
+// The upstream request belongs to x: it uses x's token, the budget, its client's quota
+// if only upstream requests count, and its record.
+func (p *Proxy) refresh(x *exchange) {
+	own := p.newRefresh(x)
+	x.fill = nil // belongs to the refresh now
+	select {
+	case p.refreshes <- struct{}{}:
+	default:
+		own.fill.Close(false)
+		return
+	}
+	recorded := make(chan *record.Exchange, 1)
+	x.recordTo = recorded
+	go func() { // ends within the bounds of an upstream request and of x; Close waits for it
+		defer func() { <-p.refreshes }()
+		err := p.forwardWithoutClient(own)
+		rec := <-recorded
+		defer p.Keeper.Keep(rec)
+		if err != nil {
+			rec.Cause = fmt.Sprintf("refreshing a stale answer: %v", err)
+		}
+		rec.AddRefresh(&own.rec)
+	}()
+}
+
+// newRefresh returns an exchange that repeats x without a client.
+func (p *Proxy) newRefresh(x *exchange) *exchange {
+	header := x.r.Header.Clone()
+	header.Del("If-None-Match") // the answer must be complete
+	own := p.ownRequest(x, header)
+	own.rec, own.rec.Waited = x.rec, 0
+	own.quota, own.result, own.question, own.fill, own.stage =
+		x.quota, x.result, x.question, x.fill, record.StageForward
+	return own
 }
 
 // notCached returns the refusal of a request that only the cache may answer, if there

@@ -182,14 +182,14 @@ func TestASlowUploadThroughAPlainCacheGetsItsAnswer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			plain, err := NewPlain(PlainOptions{Origin: &url.URL{Scheme: "http", Host: "origin"}, Cache: web, Transport: way(func(r *http.Request) (*http.Response, error) {
+			plain, err := plaincache.NewServer(plaincache.ServerOptions{Origin: &url.URL{Scheme: "http", Host: "origin"}, Cache: web, Transport: way(func(r *http.Request) (*http.Response, error) {
 				_, err := io.Copy(io.Discard, r.Body)
 				return reply(http.StatusCreated, ""), err
 			})})
 			if err != nil {
 				t.Fatal(err)
 			}
-			client := fakeClient(t, serveFake(t, plain), version)
+			client := fakeClient(t, serveFake(t, Bounded(plain)), version)
 			if status, _, err := upload(t, client, slowly(120), 120*64<<10); err != nil || status != http.StatusCreated {
 				t.Errorf("HTTP/%d: got %d, error %v, want 201", version, status, err)
 			}

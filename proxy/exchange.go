@@ -15,6 +15,7 @@ import (
 	"osgate/auth"
 	"osgate/cache"
 	"osgate/cache/httpcache"
+	"osgate/internal/via"
 	"osgate/objectstore"
 	"osgate/policy"
 	"osgate/ratelimit"
@@ -107,7 +108,7 @@ func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	x.rec = record.Exchange{
 		ID: requestID(r.Header), Start: now, Method: r.Method, Surface: record.SurfaceNone, RemoteAddr: peer(r),
 	}
-	x.rec.Protocol, _, _ = strings.Cut(via(r.ProtoMajor, r.ProtoMinor), " ")
+	x.rec.Protocol, _, _ = strings.Cut(via.Of(r.ProtoMajor, r.ProtoMinor), " ")
 	address := peerAddress(r)
 	p.trace(x, address)
 	x.client = clientAddress(address, r.Header["X-Forwarded-For"], p.TrustedProxies)

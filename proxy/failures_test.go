@@ -127,7 +127,7 @@ func TestAnOriginsFailuresAreNamed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			plain, err := NewPlain(PlainOptions{Origin: origin, Cache: web, Transport: transport})
+			plain, err := plaincache.NewServer(plaincache.ServerOptions{Origin: origin, Cache: web, Transport: transport})
 			if err != nil {
 				t.Fatal(err)
 			}

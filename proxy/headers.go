@@ -13,6 +13,7 @@ import (
 
 	"osgate/cache"
 	"osgate/cache/httpcache"
+	"osgate/internal/via"
 	"osgate/ratelimit"
 	"osgate/record"
 	"osgate/regionmap"
@@ -67,10 +68,10 @@ func (x *exchange) outHeader() http.Header {
 // values vary too much for an entry's key.
 func (x *exchange) setVia(out http.Header) {
 	if x.question.Shared && x.fill != nil {
-		out["Via"], out["Forwarded"] = x.lines.of(via(1, 1)), x.lines.of("for=unknown")
+		out["Via"], out["Forwarded"] = x.lines.of(via.Of(1, 1)), x.lines.of("for=unknown")
 		return
 	}
-	own := via(x.r.ProtoMajor, x.r.ProtoMinor)
+	own := via.Of(x.r.ProtoMajor, x.r.ProtoMinor)
 	if theirs := x.r.Header["Via"]; len(theirs) > 0 {
 		out["Via"] = append(slices.Clone(theirs), own)
 	} else {
@@ -103,17 +104,6 @@ func (x *exchange) credentials(out http.Header) {
 	if values := x.r.Header["Authorization"]; len(values) == 1 {
 		out["Authorization"] = values
 	}
-}
-
-// via returns our own Via (RFC 9110 section 7.6.3) for a message of this HTTP version.
-func via(major, minor int) string {
-	switch {
-	case major >= 2:
-		return "2 " + pseudonym
-	case minor == 0:
-		return "1.0 " + pseudonym
-	}
-	return "1.1 " + pseudonym
 }
 
 // forwarded returns the value of Forwarded (RFC 7239): the client's address, the host
@@ -184,7 +174,7 @@ var neverTrailing = []string{
 // values, never stored ones.
 func (x *exchange) ourHeaders(h http.Header) {
 	h["X-Request-Id"] = x.lines.of(x.rec.ID)
-	x.lines.add(h, "Via", via(x.r.ProtoMajor, x.r.ProtoMinor))
+	x.lines.add(h, "Via", via.Of(x.r.ProtoMajor, x.r.ProtoMinor))
 	if x.location.Region != "" {
 		h[regionmap.Header] = x.lines.of(x.location.String())
 	} else if x.location.Plane != "" {

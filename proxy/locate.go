@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"osgate/auth"
+	"osgate/internal/via"
 	"osgate/objectstore"
 	"osgate/record"
 	"osgate/regionmap"
@@ -173,7 +174,7 @@ func (x *exchange) setLocation(l regionmap.Location) {
 // its result when x's client has left.
 func (p *Proxy) prober(x *exchange) regionmap.Probe {
 	path, ref, header := x.op.StorePath(), x.storeRef(), x.storeHeader()
-	header.Set("Via", via(x.r.ProtoMajor, x.r.ProtoMinor))
+	header.Set("Via", via.Of(x.r.ProtoMajor, x.r.ProtoMinor))
 	hash, client, interval := x.identity.Hash, p.clientKey(x), x.interval()
 	brokered, token := x.brokered(), x.token
 	return func(ctx context.Context, at regionmap.Location) (regionmap.Finding, error) {

@@ -14,17 +14,10 @@ import (
 	"time"
 
 	"osgate/auth"
+	"osgate/internal/via"
 	"osgate/objectstore"
 	"osgate/record"
 	"osgate/regionmap"
-)
-
-// Codes in refusals of [Plain].
-const (
-	codeBadRequest          = record.CodeBadRequest
-	codeLoop                = record.CodeLoop
-	codeUpstreamUnreachable = record.CodeUpstreamUnreachable
-	codeUpstreamTimeout     = record.CodeUpstreamTimeout
 )
 
 // proxyInternal is the error type of Proxy-Status if upstream has no part in the
@@ -274,7 +267,7 @@ func (r refusal) problem(title string, status int, id string) []byte {
 func (r refusal) headers(h http.Header, proxyError string) {
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
-	h.Set("Proxy-Status", fmt.Sprintf(`%s; error=%s; details="%s"`, pseudonym, proxyError, r.code))
+	h.Set("Proxy-Status", fmt.Sprintf(`%s; error=%s; details="%s"`, via.Name, proxyError, r.code))
 	if r.retryAfter > 0 {
 		h.Set("Retry-After", strconv.FormatInt(max(1, seconds(r.retryAfter)), 10))
 	}
@@ -317,7 +310,7 @@ func (p *Proxy) Unread(remote netip.AddrPort, status int, reason string) []byte 
 	h := http.Header{}
 	r.headers(h, proxyError)
 	h.Set("X-Request-Id", x.ID)
-	h.Set("Via", via(1, 1))
+	h.Set("Via", via.Of(1, 1))
 	h.Set("Date", x.Start.UTC().Format(http.TimeFormat))
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Connection", "close")

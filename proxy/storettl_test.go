@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"osgate/cache"
+	"osgate/internal/via"
 	"osgate/ratelimit"
 	"osgate/record"
 )
@@ -90,7 +91,7 @@ func TestTheFirstReadLearnsTheTTLOfItsStore(t *testing.T) {
 		if len(sent) != 1 || len(g.sent) != 3 || len(own) != 1 {
 			t.Fatalf("%d of %d requests upstream are for the store, with %d records", len(sent), len(g.sent), len(own))
 		}
-		if h := sent[0].Header; h.Get("Authorization") != "Bearer one" || h.Get("Cookie") != "" || h.Get("User-Agent") != pseudonym || h.Get("Via") == "" {
+		if h := sent[0].Header; h.Get("Authorization") != "Bearer one" || h.Get("Cookie") != "" || h.Get("User-Agent") != via.Name || h.Get("Via") == "" {
 			t.Errorf("upstream got %v", h)
 		}
 		x := own[0]

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"math"
 	"net/http"
 	"time"
 )
@@ -98,4 +99,55 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 		w.err = err
 	}
 	return n, err
+}
+
+// Bounded returns a handler that calls next with the gateway's own deadlines in place of
+// net/http's: a body, of the request or the answer, may stand still for a minute, and
+// take any time.
+func Bounded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w, r, done := withDeadlines(w, r)
+		defer done()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// withDeadlines returns w and r with the gateway's own deadlines in place of
+// net/http's, and a function that ends their use.
+func withDeadlines(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request, func()) {
+	conn := http.NewResponseController(w)
+	clearDeadlines(conn, r)
+	w = &boundedWriter{w, answerDeadline{conn: *conn}}
+	if r.Body == nil || r.Body == http.NoBody {
+		return w, r, func() {}
+	}
+	body := new(requestBody)
+	body.start(w, r, math.MaxInt64)
+	r = r.WithContext(r.Context())
+	r.Body = body
+	return w, r, body.finish
+}
+
+// boundedWriter bounds how long the client may take.
+type boundedWriter struct {
+	http.ResponseWriter
+	deadline answerDeadline
+}
+
+// Unwrap lets [http.ResponseController] reach the connection.
+func (w *boundedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// WriteHeader implements [http.ResponseWriter].
+func (w *boundedWriter) WriteHeader(status int) {
+	w.deadline.renew()
+	if _, typed := w.Header()["Content-Type"]; !typed && status >= http.StatusOK {
+		w.Header()["Content-Type"] = nil // or net/http would guess one
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements [http.ResponseWriter].
+func (w *boundedWriter) Write(p []byte) (int, error) {
+	w.deadline.renew()
+	return w.ResponseWriter.Write(p)
 }

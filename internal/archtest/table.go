@@ -53,6 +53,7 @@ func Rules() Table {
 		changes    = "internal/changes"
 		flight     = "internal/flight"
 		prefix     = "internal/lengthprefix"
+		viaName    = "internal/via"
 		calendar   = "internal/calendar"
 		distance   = "internal/editdistance"
 	)
@@ -82,10 +83,10 @@ func Rules() Table {
 		// The life of a request.
 		"proxy": {
 			Imports: []string{
-				"auth", broker, "cache", httpcache, "objectstore", "plaincache",
-				"policy", "ratelimit", "record", "regionmap", retry,
+				"auth", broker, "cache", httpcache, "objectstore",
+				"policy", "ratelimit", "record", "regionmap", retry, viaName,
 			},
-			Tests: []string{coherence, "emulator", memnet, redisconn, redistest},
+			Tests: []string{coherence, "emulator", memnet, "plaincache", redisconn, redistest},
 		},
 
 		// One capability each.
@@ -104,7 +105,7 @@ func Rules() Table {
 			Imports: []string{coherence, httpcache, "objectstore", entries, recent, redisconn, seal},
 			Tests:   []string{redistest},
 		},
-		"plaincache": {Imports: []string{coherence, httpcache, entries}},
+		"plaincache": {Imports: []string{coherence, httpcache, "record", entries, viaName}},
 		coherence:    {Imports: []string{recent, redisconn, seal}, Tests: []string{redistest}},
 		"policy":     {Imports: []string{"auth", "objectstore", "record", recent, watch}},
 		"ratelimit":  {Imports: []string{flight, prefix, redisconn}, Tests: []string{redistest}},
@@ -145,6 +146,7 @@ func Rules() Table {
 		flight:               {},
 		changes:              {},
 		prefix:               {},
+		viaName:              {},
 		calendar:             {},
 		distance:             {},
 		redistest:            {},

@@ -53,9 +53,9 @@ type parts struct {
 	bodies     *cache.SharedBodies    // nil: each process keeps its own bodies
 	// A connection for bodies only, so that they never delay quotas; nil: as bodies.
 	shared    *redisconn.Conn
-	plain     *proxy.Plain      // nil: the gateway itself serves clients
-	web       *plaincache.Cache // of plain
-	coherence *coherence.Redis  // nil: embedded
+	plain     *plaincache.Server // nil: the gateway itself serves clients
+	web       *plaincache.Cache  // of plain
+	coherence *coherence.Redis   // nil: embedded
 	stats     *stats.Counter
 	// A connection for statistics only, so that a list of thousands of stores does not
 	// delay quotas; nil: embedded.

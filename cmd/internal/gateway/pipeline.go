@@ -137,7 +137,7 @@ func (p *parts) makePlain(transport proxy.Transport) (err error) {
 	}); err != nil {
 		return fmt.Errorf("making the plain cache: %w", err)
 	}
-	p.plain, err = proxy.NewPlain(proxy.PlainOptions{
+	p.plain, err = plaincache.NewServer(plaincache.ServerOptions{
 		Origin: c.Upstream.Override.Reveal(), Cache: p.web, Transport: transport.Shared,
 		Ambiguous: conns.Ambiguous,
 	})

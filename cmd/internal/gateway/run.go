@@ -13,6 +13,7 @@ import (
 
 	"osgate/config"
 	"osgate/internal/conns"
+	"osgate/proxy"
 	"osgate/telemetry/logwriter"
 )
 
@@ -228,7 +229,7 @@ func (g *Gateway) clientServer() *http.Server {
 // handler returns the handler for clients.
 func (g *Gateway) handler() http.Handler {
 	if g.plain != nil {
-		return g.plain
+		return proxy.Bounded(g.plain)
 	}
 	return g.proxy
 }

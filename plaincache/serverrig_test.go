@@ -1,4 +1,4 @@
-package proxy
+package plaincache_test
 
 import (
 	"io"
@@ -17,7 +17,7 @@ import (
 // plainRig is a plain cache in front of an origin, both on sockets of their own.
 type plainRig struct {
 	t      *testing.T
-	plain  *Plain
+	plain  *plaincache.Server
 	url    string
 	client *http.Client
 
@@ -40,7 +40,7 @@ func newPlainRig(t *testing.T) *plainRig {
 	}
 	base, _ := url.Parse(origin.URL)
 	transport := &http.Transport{DisableCompression: true}
-	if g.plain, err = NewPlain(PlainOptions{Origin: base, Cache: web, Transport: transport}); err != nil {
+	if g.plain, err = plaincache.NewServer(plaincache.ServerOptions{Origin: base, Cache: web, Transport: transport}); err != nil {
 		t.Fatal(err)
 	}
 	front := httptest.NewServer(g.plain)

@@ -1,4 +1,4 @@
-package proxy
+package plaincache_test
 
 import (
 	"strings"
