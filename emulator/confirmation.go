@@ -221,6 +221,10 @@ func (c *call) newConfirmation() *confirmation {
 	}
 }
 
+func (a attributes) confirmationTTL() time.Duration {
+	return time.Duration(a.DefaultConfirmationTTLSeconds) * time.Second
+}
+
 // confirmed returns a with the id of the pending operation, if there is one.
 func (c *call) confirmed(a answer) answer {
 	switch {

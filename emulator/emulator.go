@@ -168,19 +168,6 @@ func (e *Emulator) answer(x *exchange, fault faultKind) answer {
 		"/{plane}/{region}/api/v1/, /{plane}/accounts/ or /{plane}/api/v1/, as in /us/us-east-1/api/v1/organizations/org-root/regions"})
 }
 
-// spaceOf returns the space of an id, which it creates if necessary. There are at most
-// 17 spaces for each environment of the world.
-func (e *Emulator) spaceOf(id spaceID) *space {
-	e.spacesMu.Lock()
-	defer e.spacesMu.Unlock()
-	s := e.spaces[id]
-	if s == nil {
-		s = newSpace(id, e.disk)
-		e.spaces[id] = s
-	}
-	return s
-}
-
 // Options configures New. The zero value is the built-in world, kept in memory,
 // limited to 10 requests in any second per client, without faults.
 type Options struct {

@@ -96,6 +96,23 @@ func (e *Emulator) seed(w *World) error {
 	return nil
 }
 
+// locations returns the locations of a store of a world: all 17 unless it names some.
+func (s Store) locations(a *atlas) []location {
+	var places []location
+	for _, text := range s.Locations {
+		planeID, regionID, _ := strings.Cut(text, "/")
+		places = append(places, location{planeID, regionID})
+	}
+	if places != nil {
+		return places
+	}
+	for l := range a.regions {
+		places = append(places, l)
+	}
+	slices.SortFunc(places, func(x, y location) int { return cmp.Compare(x.String(), y.String()) })
+	return places
+}
+
 // load reads all data that a former run kept.
 func (e *Emulator) load() error {
 	for _, read := range []func() error{
@@ -252,6 +269,19 @@ func (e *Emulator) loadTokens() error {
 		kind.restore(kept)
 	}
 	return nil
+}
+
+// restore makes tokens of a former run valid again.
+func (t *tokens) restore(kept map[digest]*grant) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for d, g := range kept {
+		t.held[d] = g
+		t.line = append(t.line, d)
+	}
+	slices.SortFunc(t.line, func(a, b digest) int {
+		return cmp.Or(t.held[a].Expires.Compare(t.held[b].Expires), slices.Compare(a[:], b[:]))
+	})
 }
 
 func (e *Emulator) loadScopes() error {

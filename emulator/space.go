@@ -23,6 +23,19 @@ type space struct {
 // spaceID identifies a space. None of its parts contains a control character.
 type spaceID struct{ plane, region, environment string }
 
+// spaceOf returns the space of an id, which it creates if necessary. There are at most
+// 17 spaces for each environment of the world.
+func (e *Emulator) spaceOf(id spaceID) *space {
+	e.spacesMu.Lock()
+	defer e.spacesMu.Unlock()
+	s := e.spaces[id]
+	if s == nil {
+		s = newSpace(id, e.disk)
+		e.spaces[id] = s
+	}
+	return s
+}
+
 // store is an object store.
 type store struct {
 	id         string
@@ -162,35 +175,8 @@ func (s *space) touch(st *store, p *partition, key string, it *item, now time.Ti
 	}
 }
 
-// removeStore deletes a store with its contents.
-func (s *space) removeStore(st *store) {
-	s.stores.remove(st.id)
-	s.forgetStore(st)
-	s.forgetPending(func(c *confirmation) bool { return c.store == st.id })
-}
-
-// removePartitions deletes all partitions of a store.
-func (s *space) removePartitions(st *store) {
-	st.partitions = newShelf[*partition]()
-	s.forgetPartitions(st)
-	s.forgetPending(func(c *confirmation) bool { return c.store == st.id })
-}
-
-// removePartition deletes a partition with its keys.
-func (s *space) removePartition(st *store, p *partition) {
-	st.partitions.remove(p.name)
-	s.forgetPartition(st, p)
-	s.forgetPending(func(c *confirmation) bool { return c.store == st.id && c.partition == p.name })
-}
-
-// removeKeys deletes all keys of a partition, which stays.
-func (s *space) removeKeys(st *store, p *partition) {
-	p.items = newShelf[*item]()
-	s.forgetItems(st, p)
-	for key := range p.undos {
-		s.settle(p, key, len(p.undos[key])-1)
-	}
-}
+// fixed reports whether the TTL is static: reads do not extend it.
+func (a attributes) fixed() bool { return a.IsFixedTTL != nil && *a.IsFixedTTL }
 
 // The methods below record the changes of a space for its disk; keep commits them
 // together.

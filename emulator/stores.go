@@ -118,6 +118,13 @@ func (c *call) deleteStore() (answer, error) {
 	return emptyAnswer(http.StatusNoContent), nil
 }
 
+// removeStore deletes a store with its contents.
+func (s *space) removeStore(st *store) {
+	s.stores.remove(st.id)
+	s.forgetStore(st)
+	s.forgetPending(func(c *confirmation) bool { return c.store == st.id })
+}
+
 // listPartitions answers with plain strings, as the vendor's page shows.
 func (c *call) listPartitions() (answer, error) {
 	l, err := c.listing(false)
@@ -141,6 +148,13 @@ func (c *call) deletePartitions() (answer, error) {
 	}
 	c.space.removePartitions(c.store)
 	return emptyAnswer(http.StatusNoContent), nil
+}
+
+// removePartitions deletes all partitions of a store.
+func (s *space) removePartitions(st *store) {
+	st.partitions = newShelf[*partition]()
+	s.forgetPartitions(st)
+	s.forgetPending(func(c *confirmation) bool { return c.store == st.id })
 }
 
 func (c *call) headPartition() (answer, error) {
@@ -170,6 +184,13 @@ func (c *call) deletePartition() (answer, error) {
 	return c.confirmed(emptyAnswer(http.StatusNoContent)), nil
 }
 
+// removePartition deletes a partition with its keys.
+func (s *space) removePartition(st *store, p *partition) {
+	st.partitions.remove(p.name)
+	s.forgetPartition(st, p)
+	s.forgetPending(func(c *confirmation) bool { return c.store == st.id && c.partition == p.name })
+}
+
 // hide removes a partition with its keys until c is settled.
 func (s *space) hide(st *store, p *partition, c *confirmation, now time.Time) {
 	p.items.each(func(found *slot[*item]) bool {
@@ -191,6 +212,15 @@ func (c *call) deleteKeys() (answer, error) {
 	}
 	c.space.removeKeys(c.store, c.partition)
 	return emptyAnswer(http.StatusNoContent), nil
+}
+
+// removeKeys deletes all keys of a partition, which stays.
+func (s *space) removeKeys(st *store, p *partition) {
+	p.items = newShelf[*item]()
+	s.forgetItems(st, p)
+	for key := range p.undos {
+		s.settle(p, key, len(p.undos[key])-1)
+	}
 }
 
 // attributes are a store's attributes. The order of the fields is the order on the
@@ -220,13 +250,6 @@ func defaultAttributes(storeID string) attributes {
 }
 
 func (a attributes) ttl() time.Duration { return time.Duration(a.DefaultTTLSeconds) * time.Second }
-
-func (a attributes) confirmationTTL() time.Duration {
-	return time.Duration(a.DefaultConfirmationTTLSeconds) * time.Second
-}
-
-// fixed reports whether the TTL is static: reads do not extend it.
-func (a attributes) fixed() bool { return a.IsFixedTTL != nil && *a.IsFixedTTL }
 
 // apply reads the attributes that f has and returns how many it recognized. A TTL that
 // is out of bounds becomes the default without an error (page "Object Store v2": "the

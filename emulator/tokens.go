@@ -1,10 +1,8 @@
 package emulator
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
-	"slices"
 	"sync"
 	"time"
 )
@@ -77,19 +75,6 @@ func (t *tokens) revoke(d digest) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.held, d)
-}
-
-// restore makes tokens of a former run valid again.
-func (t *tokens) restore(kept map[digest]*grant) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for d, g := range kept {
-		t.held[d] = g
-		t.line = append(t.line, d)
-	}
-	slices.SortFunc(t.line, func(a, b digest) int {
-		return cmp.Or(t.held[a].Expires.Compare(t.held[b].Expires), slices.Compare(a[:], b[:]))
-	})
 }
 
 // issue mints a token.

@@ -1,11 +1,5 @@
 package emulator
 
-import (
-	"cmp"
-	"slices"
-	"strings"
-)
-
 // World contains the organizations, clients and stores that exist at the start, in
 // every plane. A token is valid only in the plane that minted it.
 type World struct {
@@ -170,21 +164,4 @@ func (e Entry) object() object {
 		o.NumberValue = numberText(*e.Number)
 	}
 	return o
-}
-
-// locations returns the locations of a store of a world: all 17 unless it names some.
-func (s Store) locations(a *atlas) []location {
-	var places []location
-	for _, text := range s.Locations {
-		planeID, regionID, _ := strings.Cut(text, "/")
-		places = append(places, location{planeID, regionID})
-	}
-	if places != nil {
-		return places
-	}
-	for l := range a.regions {
-		places = append(places, l)
-	}
-	slices.SortFunc(places, func(x, y location) int { return cmp.Compare(x.String(), y.String()) })
-	return places
 }
