@@ -18,6 +18,8 @@ import (
 	"net/url"
 	"slices"
 	"time"
+
+	"osgate/internal/calendar"
 )
 
 // Source is a Stats API. Get returns the body of a 200 for an escaped path below
@@ -118,6 +120,60 @@ func Reconcile(ctx context.Context, o Options) (*Report, error) {
 	}
 	r.fill(counted[0], counted[1])
 	return r, nil
+}
+
+// cut extends a time frame to whole buckets and cuts it into consecutive windows. A
+// bucket that begins at to is not included, unless from is the same instant. A time
+// that neither side keeps any more at now is an error: the counts would be equal and
+// look like a proof.
+func cut(p Period, from, to, now time.Time) ([]window, error) {
+	switch {
+	case p != Hour && p != Day && p != Month:
+		return nil, fmt.Errorf("%w: the period must be %s, %s or %s", ErrUsage, Hour, Day, Month)
+	case from.IsZero() || to.IsZero():
+		return nil, fmt.Errorf("%w: from and to are needed", ErrUsage)
+	case to.Before(from):
+		return nil, fmt.Errorf("%w: to is before from", ErrUsage)
+	case from.After(now):
+		return nil, fmt.Errorf("%w: from is in the future", ErrUsage)
+	case p.unit().Start(from).Before(p.oldest(now)):
+		return nil, fmt.Errorf("%w: with period %s counts are kept for %d months: from may be %s at the earliest",
+			ErrUsage, p, p.kept(), p.oldest(now).Format(time.RFC3339))
+	}
+	end := p.unit().Start(to)
+	if end.Before(to) || !end.After(from) {
+		end = p.unit().Next(end)
+	}
+	var all []window
+	for at := p.unit().Start(from); at.Before(end); {
+		if len(all) == maxWindows {
+			return nil, fmt.Errorf(
+				"%w: this time frame takes more than %d requests for each store; a longer period takes fewer",
+				ErrUsage, maxWindows)
+		}
+		w := window{start: at, end: p.reach(at)}
+		if w.end.After(end) {
+			w.end = end
+		}
+		all = append(all, w)
+		at = w.end
+	}
+	return all, nil
+}
+
+// reach returns the latest end of a window that begins at start, within the limits of
+// one query ("Usage Metrics Limits": a day of hours, a month of days, two months of
+// months). Days go to the end of their calendar month, which is always within the
+// limit.
+func (p Period) reach(start time.Time) time.Time {
+	switch p {
+	case Hour:
+		return start.Add(24 * time.Hour)
+	case Day:
+		return calendar.Month.Next(calendar.Month.Start(start))
+	default:
+		return start.AddDate(0, 2, 0)
+	}
 }
 
 // fill makes the rows.
