@@ -74,6 +74,24 @@ func New(o Options) (*Map, error) {
 	return m, nil
 }
 
+// hosts returns the place of every known host. A region has two hosts: the BASE_URL's,
+// and the one with a dot that the vendor's own list of regions returns.
+func hosts() map[string]Place {
+	index := map[string]Place{}
+	for _, e := range endpoints {
+		index[e.Host] = Place{Plane: e.Plane, Region: e.Region}
+		index[dotted(e.Host)] = Place{Plane: e.Plane, Region: e.Region}
+	}
+	for _, p := range planes {
+		index[p.accounts] = Place{Plane: p.name}
+		index[p.stats] = Place{Plane: p.name}
+	}
+	return index
+}
+
+// dotted returns a region's host in the form of the vendor's list of regions.
+func dotted(host string) string { return strings.Replace(host, "object-store-", "object-store.", 1) }
+
 // SetRoutes replaces all routes, for later requests. If a route is invalid, it returns
 // all problems, as New does, and changes nothing. It is safe for concurrent use with
 // all other methods.

@@ -205,24 +205,6 @@ func hostname(host string) string {
 // vendorDomain is the domain of all hosts of the table.
 const vendorDomain = "mulesoft.com"
 
-// hosts returns the place of every known host. A region has two hosts: the BASE_URL's,
-// and the one with a dot that the vendor's own list of regions returns.
-func hosts() map[string]Place {
-	index := map[string]Place{}
-	for _, e := range endpoints {
-		index[e.Host] = Place{Plane: e.Plane, Region: e.Region}
-		index[dotted(e.Host)] = Place{Plane: e.Plane, Region: e.Region}
-	}
-	for _, p := range planes {
-		index[p.accounts] = Place{Plane: p.name}
-		index[p.stats] = Place{Plane: p.name}
-	}
-	return index
-}
-
-// dotted returns a region's host in the form of the vendor's list of regions.
-func dotted(host string) string { return strings.Replace(host, "object-store-", "object-store.", 1) }
-
 // hostPlace returns the place that a Host header names, the zero Place for a host
 // outside the vendor's domain. A name under the vendor's domain that is not in the
 // table is an error: a request meant for some region must not go to the default one.
