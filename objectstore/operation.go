@@ -1,10 +1,5 @@
 package objectstore
 
-import (
-	"slices"
-	"strings"
-)
-
 // Operation is one request to Object Store: its kind, the object that it names and its
 // query. It is a plain value, comparable and safe to copy.
 type Operation struct {
@@ -81,45 +76,6 @@ func (o Operation) Writes() bool { return o.Touches() != 0 }
 
 // Stats reports whether the operation is one of the seven of the Stats API.
 func (o Operation) Stats() bool { return o.Kind == ReadStats }
-
-// confirmable is the parameter that makes an operation wait for its acknowledgment.
-const confirmable = "confirmable"
-
-// query reads the raw query into o. A ";" also separates parameters when confirmable is
-// searched, and makes the query unknown, since parsers treat it differently
-// (golang.org/issue/25192).
-func (o *Operation) query(raw string) error {
-	if at := strings.IndexFunc(raw, forbiddenRaw); at >= 0 {
-		return &QueryError{Reason: "holds a space, a control byte or '#'; percent-encode it"}
-	}
-	o.rawQuery = raw
-	o.knownQuery = !strings.Contains(raw, ";")
-	if raw == "" {
-		return nil
-	}
-	known := strings.Fields(table[o.Kind].params)
-	for pair := range strings.FieldsFuncSeq(raw, func(r rune) bool { return r == '&' || r == ';' }) {
-		rawName, rawValue, _ := strings.Cut(pair, "=")
-		name, err := unescapeQuery(rawName)
-		if err != nil {
-			return err
-		}
-		value, err := unescapeQuery(rawValue)
-		if err != nil {
-			return err
-		}
-		if folded := strings.ToLower(strings.TrimSpace(name)); strings.HasPrefix(folded, confirmable) {
-			o.Confirmable = o.Confirmable || folded != confirmable || !strings.EqualFold(value, "false")
-		}
-		at := slices.Index(known, name)
-		if at < 0 {
-			o.knownQuery = false
-			continue
-		}
-		known = slices.Delete(known, at, at+1)
-	}
-	return nil
-}
 
 // storeSegments is the number of slashes in the path of a store:
 // "/api/v1/organizations/{}/environments/{}/stores/{}".

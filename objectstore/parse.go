@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -167,6 +168,45 @@ func unescapeAgain(s string) string {
 	}
 	return b.String()
 }
+
+// query reads the raw query into o. A ";" also separates parameters when confirmable is
+// searched, and makes the query unknown, since parsers treat it differently
+// (golang.org/issue/25192).
+func (o *Operation) query(raw string) error {
+	if at := strings.IndexFunc(raw, forbiddenRaw); at >= 0 {
+		return &QueryError{Reason: "holds a space, a control byte or '#'; percent-encode it"}
+	}
+	o.rawQuery = raw
+	o.knownQuery = !strings.Contains(raw, ";")
+	if raw == "" {
+		return nil
+	}
+	known := strings.Fields(table[o.Kind].params)
+	for pair := range strings.FieldsFuncSeq(raw, func(r rune) bool { return r == '&' || r == ';' }) {
+		rawName, rawValue, _ := strings.Cut(pair, "=")
+		name, err := unescapeQuery(rawName)
+		if err != nil {
+			return err
+		}
+		value, err := unescapeQuery(rawValue)
+		if err != nil {
+			return err
+		}
+		if folded := strings.ToLower(strings.TrimSpace(name)); strings.HasPrefix(folded, confirmable) {
+			o.Confirmable = o.Confirmable || folded != confirmable || !strings.EqualFold(value, "false")
+		}
+		at := slices.Index(known, name)
+		if at < 0 {
+			o.knownQuery = false
+			continue
+		}
+		known = slices.Delete(known, at, at+1)
+	}
+	return nil
+}
+
+// confirmable is the parameter that makes an operation wait for its acknowledgment.
+const confirmable = "confirmable"
 
 func unescapeQuery(s string) (string, error) {
 	text, err := url.QueryUnescape(s)
