@@ -205,6 +205,13 @@ func readSecret(path string) (string, error) {
 	return text, nil
 }
 
+// ReadSecret reads a secret from a file, as [Load] does for a variable with the suffix
+// _FILE.
+func ReadSecret(path string) (Secret, error) {
+	text, err := readSecret(path)
+	return NewSecret(text), err
+}
+
 // cause returns the reason why a file could not be read, without its path.
 func cause(err error) error {
 	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
@@ -271,6 +278,18 @@ func (l *loader) settings() map[string]setting {
 		}
 	}
 	return given
+}
+
+// masked returns a value of f, which was read without a problem, in the form that may
+// be shown.
+func (f *field) masked(text string) string {
+	switch {
+	case f.secret:
+		return redacted
+	case f.url:
+		return withoutQuery(text)
+	}
+	return text
 }
 
 // Kubernetes sets variables for each Service in the namespace of a pod. Those of the

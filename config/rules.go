@@ -210,6 +210,46 @@ func upstreamRules() []rule {
 	}
 }
 
+// brokeringRules check the settings by which clients need no Anypoint credential.
+func brokeringRules() []rule {
+	jwt := func(c Config) bool { return c.Auth.Methods.Has(methodJWT) }
+	mtls := func(c Config) bool { return c.Auth.Methods.Has(methodMTLS) }
+	broker := func(c Config) bool { return c.Auth.Methods.Broker() }
+	return []rule{
+		on(func(c Config) bool { return jwt(c) && len(c.Auth.Issuers) == 0 },
+			"required by the method jwt of OSGATE_AUTH; want the URLs of OIDC issuers", "AUTH_ISSUERS", "AUTH"),
+		on(func(c Config) bool { return jwt(c) && c.Auth.Audience == "" },
+			"required by the method jwt of OSGATE_AUTH: without it a token for any other service would be accepted; "+
+				"want the audience of this gateway's tokens, such as osgate", "AUTH_AUDIENCE", "AUTH"),
+		on(func(c Config) bool { return !jwt(c) && len(c.Auth.Issuers) > 0 },
+			"has no effect without the method jwt; want OSGATE_AUTH=jwt or a list with it", "AUTH_ISSUERS", "AUTH"),
+		on(func(c Config) bool { return mtls(c) && c.TLS.ClientCA == "" },
+			"required by the method mtls of OSGATE_AUTH; want the file of the authority of client certificates",
+			"TLS_CLIENT_CA", "AUTH"),
+		on(func(c Config) bool { return c.Auth.MTLSHeader != "" && !mtls(c) },
+			"has no effect without the method mtls; want OSGATE_AUTH=mtls or a list with it", "AUTH_MTLS_HEADER", "AUTH"),
+		on(func(c Config) bool { return c.Auth.MTLSHeader != "" && len(c.Server.TrustedProxies) == 0 },
+			"is trusted from OSGATE_TRUSTED_PROXIES only; set that too", "AUTH_MTLS_HEADER", "TRUSTED_PROXIES"),
+		on(func(c Config) bool { return c.TLS.ClientCRL != "" && c.TLS.ClientCA == "" },
+			"has no effect without OSGATE_TLS_CLIENT_CA; set that too", "TLS_CLIENT_CRL", "TLS_CLIENT_CA"),
+		on(func(c Config) bool { return broker(c) && c.Upstream.ClientID == "" },
+			"required by the methods jwt and mtls of OSGATE_AUTH; want the client ID of the gateway's own connected app",
+			"UPSTREAM_CLIENT_ID", "AUTH"),
+		on(func(c Config) bool { return broker(c) && c.Upstream.ClientSecret.Reveal() == "" },
+			"required by the methods jwt and mtls of OSGATE_AUTH; want the secret of the gateway's own connected app",
+			"UPSTREAM_CLIENT_SECRET", "AUTH"),
+		on(func(c Config) bool { return !broker(c) && c.Upstream.ClientID != "" },
+			"has no effect without the method jwt or mtls; want OSGATE_AUTH=jwt or a list with it",
+			"UPSTREAM_CLIENT_ID", "AUTH"),
+		on(func(c Config) bool { return broker(c) && c.Policy.Path == "" },
+			"required by the methods jwt and mtls of OSGATE_AUTH: what no rule permits is denied; want a Cedar policy",
+			"POLICY", "AUTH"),
+		on(func(c Config) bool { return broker(c) && c.Policy.Shadow },
+			"would let every client with a credential do everything with the gateway's own connected app; "+
+				"want false with the methods jwt and mtls of OSGATE_AUTH", "POLICY_SHADOW", "AUTH"),
+	}
+}
+
 // maxWindowRate bounds RATE if RATE_ALGORITHM is window, which stores the instant of
 // every request of a period.
 const maxWindowRate = 1000

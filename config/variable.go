@@ -64,6 +64,16 @@ func (c Config) Table() []Variable {
 	return rows
 }
 
+// Given reports whether the environment sets a variable, such as "BUDGET".
+func (c Config) Given(variable string) bool {
+	_, given := c.settings[Prefix+variable]
+	return given
+}
+
+// FileOf returns the path of the file that a variable, such as "UPSTREAM_CLIENT_SECRET",
+// was read from, "" if it was not read from a file.
+func (c Config) FileOf(variable string) string { return c.files[Prefix+variable] }
+
 // field is a Variable and the rules in its tags.
 type field struct {
 	Variable
@@ -72,18 +82,6 @@ type field struct {
 	url      bool     // the value is a URL
 	secret   bool     // the value is never shown
 	lines    bool     // the value is a list; its file has one entry per line
-}
-
-// masked returns a value of f, which was read without a problem, in the form that may
-// be shown.
-func (f *field) masked(text string) string {
-	switch {
-	case f.secret:
-		return redacted
-	case f.url:
-		return withoutQuery(text)
-	}
-	return text
 }
 
 // fields reads the tags of Config.
