@@ -114,6 +114,12 @@ func serve(ctx context.Context, s settings, e *emulator.Emulator, stdout, stderr
 	return nil
 }
 
+// welcome returns the line that is printed at the start.
+func welcome(scheme, address string) string {
+	return fmt.Sprintf("osemu: %s://%s/us/us-east-1 is a BASE_URL; app-one/secret-one is a client of the built-in world; see osemu -h\n",
+		scheme, address)
+}
+
 // listen returns the listener, with TLS 1.2 or above if there is a certificate, as
 // Object Store v2 itself requires.
 func listen(ctx context.Context, s settings) (net.Listener, string, error) {

@@ -224,9 +224,3 @@ For tests:
   GET         /_osemu/world        the present content; its schema is /_osemu/world.schema.json
   GET         /_osemu/openapi.yaml the whole API as OpenAPI 3.1
 `
-
-// welcome returns the line that is printed at the start.
-func welcome(scheme, address string) string {
-	return fmt.Sprintf("osemu: %s://%s/us/us-east-1 is a BASE_URL; app-one/secret-one is a client of the built-in world; see osemu -h\n",
-		scheme, address)
-}

@@ -62,27 +62,6 @@ func pinned(file string) (*tls.Config, error) {
 	}, nil
 }
 
-// authorities returns a configuration that trusts the system's authorities and those
-// in file; nil, which is the default of net/http, without a file.
-func authorities(file string) (*tls.Config, error) {
-	if file == "" {
-		return nil, nil //nolint:nilnil // the default is a valid configuration
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err //nolint:wrapcheck // the error names the file
-	}
-	if _, err := first(text); err != nil {
-		return nil, err
-	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		return nil, fmt.Errorf("reading the system's authorities: %w", err)
-	}
-	roots.AppendCertsFromPEM(text)
-	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, nil
-}
-
 // first returns the first certificate in PEM text.
 func first(text []byte) (*x509.Certificate, error) {
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {

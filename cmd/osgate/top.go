@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -58,6 +61,27 @@ func (p *program) top(ctx context.Context, args []string) int {
 		return exitFailed
 	}
 	return exitOK
+}
+
+// authorities returns a configuration that trusts the system's authorities and those
+// in file; nil, which is the default of net/http, without a file.
+func authorities(file string) (*tls.Config, error) {
+	if file == "" {
+		return nil, nil //nolint:nilnil // the default is a valid configuration
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the error names the file
+	}
+	if _, err := first(text); err != nil {
+		return nil, err
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, fmt.Errorf("reading the system's authorities: %w", err)
+	}
+	roots.AppendCertsFromPEM(text)
+	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, nil
 }
 
 // parseTop parses the arguments of top.
