@@ -75,7 +75,9 @@ func showsTraffic(t *testing.T, b *browser) {
 	b.waitForText("#stores", demoName, "us/us-east-1", "Acme")
 	b.waitForText("#refusals", refused, "429 over-quota", "401 no-token", "not identified")
 	b.waitForText("#codes", "over-quota", "no-token")
-	b.waitForText("#parts", "Control plane us", "Region us/us-east-1")
+	b.waitForText("#parts", "Control plane us")
+	b.waitForText("#regions", "us/us-east-1", "closed")
+	b.waitForText("#cached", demoName)
 	b.waitFor("the notice to disappear", "document.querySelector('#notice').innerText === ''")
 
 	for _, name := range []string{"requests", "latency", "ratio"} {

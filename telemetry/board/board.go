@@ -94,7 +94,11 @@ func (b *Board) Keep(x *record.Exchange) {
 	client.trailSince(now).keep(n, x, refused)
 	client.quota.keep(now, x)
 	if x.Store != "" && !refused {
-		store := b.stores.add(placeOf(x), n, x.Hit, Place.clone).trailSince(now)
+		counts := b.stores.add(placeOf(x), n, x.Hit, Place.clone)
+		if !x.Hit && !x.Cache.IsZero() {
+			counts.miss(n)
+		}
+		store := counts.trailSince(now)
 		store.keep(n, x, x.Hit)
 		if store.place == nil {
 			store.place = new(placeOf(x).clone())

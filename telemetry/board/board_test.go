@@ -123,8 +123,8 @@ func TestBoardNamesClientsAndStores(t *testing.T) {
 		}
 		place := func(store string) board.Place { return board.Place{"us", "us-east-1", "org", "env", store} }
 		if diff := cmp.Diff([]board.StoreCount{
-			{Place: place("orders"), Requests: 2, Hits: 1, PerSecond: 0.2},
-			{Place: place("carts"), Requests: 1, PerSecond: 0.1},
+			{Place: place("orders"), Requests: 2, Hits: 1, Misses: 1, PerSecond: 0.2},
+			{Place: place("carts"), Requests: 1, Misses: 1, PerSecond: 0.1},
 		}, s.Stores); diff != "" {
 			t.Errorf("stores (-want +got):\n%s", diff)
 		}

@@ -29,6 +29,7 @@ func newBusiest[K comparable](compare func(a, b K) int) busiest[K] {
 type recent struct {
 	requests [windowSeconds + 1]uint32
 	special  [windowSeconds + 1]uint32 // a subset of requests: refused ones of a client, hits of a store
+	missed   [windowSeconds + 1]uint32 // another subset: misses of a store
 	newest   int64
 	total    uint32     // the sum of requests
 	quota    quotaState // for clients
@@ -88,13 +89,16 @@ func (r *recent) add(n int64, special bool) {
 	}
 }
 
+// miss counts a counted request of second n as a miss.
+func (r *recent) miss(n int64) { r.missed[r.advance(n)%int64(len(r.missed))]++ }
+
 // advance makes n, or a later second that was counted, the newest one, and returns it.
 func (r *recent) advance(n int64) int64 {
 	size := int64(len(r.requests))
 	n = max(n, r.newest)
 	for from := max(r.newest+1, n-size+1); from <= n; from++ {
 		r.total -= r.requests[from%size]
-		r.requests[from%size], r.special[from%size] = 0, 0
+		r.requests[from%size], r.special[from%size], r.missed[from%size] = 0, 0, 0
 	}
 	r.newest = n
 	return n
@@ -116,6 +120,15 @@ func (r *recent) sum(now int64) (requests, special int64) {
 		special += int64(r.special[n%size])
 	}
 	return requests, special
+}
+
+// misses returns the misses of the same seconds as sum.
+func (r *recent) misses(now int64) (misses int64) {
+	size := int64(len(r.missed))
+	for n := max(0, now-windowSeconds, r.newest-size+1); n < min(now, r.newest+1); n++ {
+		misses += int64(r.missed[n%size])
+	}
+	return misses
 }
 
 // prune drops names until half of the room is free. It includes the current second;

@@ -22,11 +22,14 @@ func TestNameThatComesBackBeginsAnew(t *testing.T) {
 	for _, later := range []int64{windowSeconds, windowSeconds + 1, windowSeconds + 2, 10 * windowSeconds} {
 		b := newBusiest(strings.Compare)
 		for range 3 {
-			b.add("client", 0, true, strings.Clone)
+			b.add("client", 0, true, strings.Clone).miss(0)
+		}
+		if got := b.rows(1)[0].recent.misses(1); got != 3 {
+			t.Errorf("%d misses, want 3", got)
 		}
 		b.add("client", later, false, strings.Clone)
 		rows := b.rows(later + 1)
-		if len(rows) != 1 || rows[0].requests != 1 || rows[0].special != 0 {
+		if len(rows) != 1 || rows[0].requests != 1 || rows[0].special != 0 || rows[0].recent.misses(later+1) != 0 {
 			t.Errorf("back after %d s: %+v, want one request", later, rows)
 		}
 	}

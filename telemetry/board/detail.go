@@ -81,7 +81,7 @@ func (b *Board) Store(now time.Time, at Place) (d StoreDetail, ok bool) {
 	}
 	n := b.second(now)
 	requests, hits := r.sum(n)
-	d.StoreCount = StoreCount{at, requests, hits, mean(requests, min(n, windowSeconds))}
+	d.StoreCount = StoreCount{at, requests, hits, r.misses(n), mean(requests, min(n, windowSeconds))}
 	d.Trail = r.trail.show(now, n)
 	for _, s := range r.trail.last() {
 		d.Trail.Hits = append(d.Trail.Hits, perSecond(s.special))

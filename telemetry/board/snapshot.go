@@ -104,6 +104,7 @@ type StoreCount struct {
 	Place
 	Requests  int64   `json:"requests"`
 	Hits      int64   `json:"hits"`
+	Misses    int64   `json:"misses"`    // cacheable reads that the cache did not answer
 	PerSecond float64 `json:"perSecond"` // mean of the window
 }
 
@@ -150,7 +151,8 @@ func (b *Board) Snapshot(now time.Time) Snapshot {
 	})
 	s.Stores = topRows(b.stores.rows(n), func(r row[Place]) StoreCount {
 		return StoreCount{
-			Place: r.key, Requests: r.requests, Hits: r.special, PerSecond: mean(r.requests, s.WindowSeconds),
+			Place: r.key, Requests: r.requests, Hits: r.special, Misses: r.recent.misses(n),
+			PerSecond: mean(r.requests, s.WindowSeconds),
 		}
 	})
 	s.Refusals = b.lastRefusals(maxShownRefusals, func(*Refusal) bool { return true })

@@ -75,7 +75,7 @@ id("pause").addEventListener("click", (event) => {
 });
 document.addEventListener("visibilitychange", updateStream);
 
-for (const filter of ["clients-filter", "stores-filter"]) id(filter).addEventListener("input", () => traffic && showTraffic(traffic));
+for (const filter of ["clients-filter", "stores-filter", "cached-filter"]) id(filter).addEventListener("input", () => traffic && showTraffic(traffic));
 for (const prepare of [prepareActions, preparePurge, prepareHistory, prepareRecent, prepareSettings, prepareDetails, prepareSearch]) prepare();
 whenShown(() => last && refresh());
 startRouter();

@@ -37,7 +37,7 @@ export class Chart {
     this.times = [];
     this.drawing = element("div", "drawing");
     this.drawing.setAttribute("role", "img");
-    this.at = element("span", "at");
+    this.at = element("li", "at");
     this.keys = element("ul", "keys");
     this.numbers = new Numbers(options);
     box.replaceChildren(this.drawing, this.keys, this.numbers.root);

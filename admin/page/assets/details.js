@@ -117,7 +117,7 @@ function showStore(d) {
   setText(id("store-name"), d.store);
   about("store", [
     ["Location", `${d.plane}/${d.region}`], ["Organization", named(d.organization)], ["Environment", named(d.environment)],
-    ["Now", `${rate(d.perSecond)}/s, ${big(d.requests)} in the last minute, ${percent(d.hits, d.requests)} from the cache`],
+    ["Now", `${rate(d.perSecond)}/s, ${big(d.requests)} in the last minute, ${big(d.hits)} hits, ${big(d.misses)} misses`],
     ["Bodies in / out", `${bytes(d.trail.received)} / ${bytes(d.trail.sent)}`], ["Counted since", moment(d.trail.since)],
   ]);
   chart("store-rate", "Requests per second").show(times(d.trail), [

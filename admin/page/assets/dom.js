@@ -28,7 +28,9 @@ export function figure(name, [value, unit], tone = "") {
   if (unit) node.append(element("span", "unit", unit));
 }
 
-const few = 10; // rows of a long table that are shown before a click on the button below
+// The rows of a long table that are shown, before and after a click on the button below.
+const few = 10;
+const many = 200;
 
 // fill makes the rows of a table match items. A row is identified by its key and keeps
 // its place if possible.
@@ -79,7 +81,7 @@ function nameCells(row, table) {
 }
 
 // limit returns the items of a table that are shown, and puts a button below the table
-// for the rest.
+// for the rest. The page stays small with any number of items.
 function limit(body, all, most) {
   const table = body.parentElement;
   let more = table.nextElementSibling;
@@ -94,9 +96,10 @@ function limit(body, all, most) {
   }
   const complete = body.dataset.whole === "true";
   more.hidden = all.length <= most;
-  setText(more, complete ? `Show the first ${most}` : `Show all ${all.length}`);
+  const rest = all.length > many ? `Show ${many} of ${all.length}` : `Show all ${all.length}`;
+  setText(more, complete ? `Show the first ${most}` : rest);
   more.setAttribute("aria-expanded", String(complete));
-  return complete ? all : all.slice(0, most);
+  return all.slice(0, complete ? many : most);
 }
 
 // line makes a row with a heading, a small text and a bar, and the given number of

@@ -1,7 +1,7 @@
 // The health of the gateway: its state, the reasons, and a table of the parts.
 
-import { element, fill, id, line, setClass, setText, timeOf } from "/assets/dom.js";
-import { duration, moment } from "/assets/format.js";
+import { element, fill, id, line, setClass, setNumber, setText, timeOf } from "/assets/dom.js";
+import { big, duration, moment } from "/assets/format.js";
 import { runbookOf, states, statuses } from "/assets/words.js";
 
 const titles = {
@@ -24,8 +24,15 @@ export function showHealth(health) {
   showState(health.status);
   showReasons(health);
   setText(id("summary"), health.reasons.length ? "" : health.summary); // the reasons contain it, with details
-  fill("parts", health.parts, { key: (p) => p.part, make: makePart, update: writePart, empty: "No part has been used yet." });
+  const regions = health.parts.filter(isRegion);
+  const rest = health.parts.filter((p) => !isRegion(p));
+  fill("parts", rest, { key: (p) => p.part, make: (p) => makePart(partName(p.part), 6), update: writePart, empty: "No part has been used yet." });
+  fill("regions", regions, { key: (p) => p.part, make: (p) => makePart(p.part.slice(region.length), 8), update: writeRegion, empty: "No request to Object Store yet." });
 }
+
+const region = "region "; // begins the name of a part that is a region
+
+const isRegion = (p) => p.part.startsWith(region);
 
 function showReasons(health) {
   const box = id("health");
@@ -44,8 +51,9 @@ function showReasons(health) {
 // partName formats the name of a part: "Region us/us-east-1".
 const partName = (part) => part.charAt(0).toUpperCase() + part.slice(1);
 
-function makePart(p) {
-  const row = line(partName(p.part), "", 6, false);
+// makePart makes a row for a part: its name and so many cells.
+function makePart(name, cells) {
+  const row = line(name, "", cells, false);
   setClass(row.cells[1], "named");
   setClass(row.cells[2], "across");
   const state = element("span", "state");
@@ -55,6 +63,18 @@ function makePart(p) {
 }
 
 function writePart(row, p) {
+  writeState(row, p);
+  writeTimes(row, 3, p);
+}
+
+function writeRegion(row, p) {
+  writeState(row, p);
+  setNumber(row.cells[3], big(p.requests), p.requests === 0);
+  setNumber(row.cells[4], big(p.errors), p.errors === 0, "bad");
+  writeTimes(row, 5, p);
+}
+
+function writeState(row, p) {
   const [word, sign] = states[p.state] ?? [p.state, "●"];
   const [state, since] = row.cells[1].children;
   state.dataset.state = p.state;
@@ -62,13 +82,18 @@ function writePart(row, p) {
   setText(state.children[1], word);
   showSince(since, p.since);
   setText(row.cells[2], p.detail);
+}
+
+// writeTimes writes the latency and the state of the breaker, from a cell on.
+function writeTimes(row, first, p) {
   const times = p.latencyMs;
   [times?.p50, times?.p95, times?.p99].forEach((ms, i) => {
-    setText(row.cells[i + 3], duration(ms));
-    setClass(row.cells[i + 3], times ? "n" : "n none");
+    setText(row.cells[first + i], duration(ms));
+    setClass(row.cells[first + i], times ? "n" : "n none");
   });
-  setText(row.cells[6], p.breaker ?? "–");
-  setClass(row.cells[6], `n ${{ open: "bad", "half-open": "warn", closed: "" }[p.breaker] ?? "none"}`);
+  const breaker = row.cells[first + 3];
+  setText(breaker, p.breaker ?? "–");
+  setClass(breaker, `n ${{ open: "bad", "half-open": "warn", closed: "" }[p.breaker] ?? "none"}`);
 }
 
 // showSince shows since when a part has been in its state, if that is known.

@@ -111,7 +111,9 @@ function showChildren(of) {
   setText(id("children-level"), plurals[level].slice(0, -1));
   id("children-more").hidden = !last.truncated;
   const most = Math.max(1, ...last.children.map((c) => c[of.client]));
-  fill("children", last.children, {
+  const wanted = id("children-filter").value.trim().toLowerCase();
+  const shown = last.children.filter((c) => [c.name, nameOf(c.name)].some((name) => name.toLowerCase().includes(wanted)));
+  fill("children", shown, {
     key: (c) => `${level} ${c.plane} ${c.name}`,
     make: (c) => childRow(c, level),
     update: (row, c) => {
@@ -120,7 +122,7 @@ function showChildren(of) {
       setNumber(row.cells[3], percent(Math.max(0, c[of.client] - c[of.upstream]), c[of.client]), c[of.client] <= c[of.upstream]);
       setShare(row, c[of.client], most);
     },
-    empty: `No counts of ${plurals[level].toLowerCase()} in this time.`,
+    empty: wanted ? `None of the ${plurals[level].toLowerCase()} matches.` : `No counts of ${plurals[level].toLowerCase()} in this time.`,
   });
 }
 
@@ -138,6 +140,7 @@ function childRow(c, level) {
 // go selects another place and moves the focus to its name.
 async function go(to, itsPlane) {
   [place, plane] = [to, to.length ? itsPlane : ""];
+  id("children-filter").value = "";
   showPath();
   id("history-path").querySelector("[aria-current]").focus();
   await load();
@@ -164,6 +167,7 @@ function showPath() {
 export function prepareHistory() {
   range = new Range(id("history-form"), load);
   for (const choice of id("history-form").elements.unit) choice.addEventListener("change", () => last && show());
+  id("children-filter").addEventListener("input", () => last && showChildren(unit()));
   showPath();
 }
 

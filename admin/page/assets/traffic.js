@@ -120,17 +120,22 @@ function showQuota(cell, c) {
   if (meter.ariaLabel !== label) Object.assign(meter, { ariaLabel: label, title: label });
 }
 
+const storeTexts = (s) => [s.store, s.organization, s.environment, placeText(s)];
+
+// makeStore makes a row that leads to a store, with so many cells for numbers.
+function makeStore(s, numbers) {
+  const row = line("", " ", numbers);
+  row.cells[0].prepend(link(storeLink(s), s.store));
+  row.cells[0].title = `organization ${s.organization}, environment ${s.environment}`;
+  return row;
+}
+
 function showStores(t) {
   const most = Math.max(1, ...t.stores.map((s) => s.requests));
-  const shown = matching("stores-filter", t.stores, (s) => [s.store, s.organization, s.environment, placeText(s)]);
+  const shown = matching("stores-filter", t.stores, storeTexts);
   fill("stores", shown, {
     key: storeLink,
-    make: (s) => {
-      const row = line("", " ", 3);
-      row.cells[0].prepend(link(storeLink(s), s.store));
-      row.cells[0].title = `organization ${s.organization}, environment ${s.environment}`;
-      return row;
-    },
+    make: (s) => makeStore(s, 3),
     update: (row, s) => {
       setText(row.querySelector("small"), placeText(s));
       setNumber(row.cells[1], rate(s.perSecond), false);
@@ -141,6 +146,24 @@ function showStores(t) {
     empty: id("stores-filter").value ? "No store matches." : "No store in the last minute.",
   });
   showLocations([...new Set(t.stores.map((s) => `${s.plane}/${s.region}`))].sort());
+}
+
+// showCached shows what the cache answered of each store.
+function showCached(t) {
+  const shown = matching("cached-filter", t.stores, storeTexts);
+  fill("cached", shown, {
+    key: storeLink,
+    make: (s) => makeStore(s, 4),
+    update: (row, s) => {
+      setText(row.querySelector("small"), placeText(s));
+      setNumber(row.cells[1], big(s.hits), s.hits === 0);
+      setNumber(row.cells[2], big(s.misses), s.misses === 0);
+      setNumber(row.cells[3], big(s.requests - s.hits - s.misses), s.requests === s.hits + s.misses);
+      setNumber(row.cells[4], percent(s.hits, s.hits + s.misses), s.hits === 0);
+      setShare(row, s.hits, s.hits + s.misses);
+    },
+    empty: id("cached-filter").value ? "No store matches." : "No store in the last minute.",
+  });
 }
 
 // showLocations offers the locations in use as suggestions of the purge form.
@@ -187,5 +210,5 @@ function showRefusals(t) {
 }
 
 export function showTraffic(t) {
-  for (const part of [showFigures, showOutcomes, showLatencies, showCache, showClients, showStores, showCodes, showRefusals]) part(t);
+  for (const part of [showFigures, showOutcomes, showLatencies, showCache, showClients, showStores, showCached, showCodes, showRefusals]) part(t);
 }
