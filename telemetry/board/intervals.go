@@ -32,23 +32,12 @@ type intervals struct {
 
 // at returns the interval with that number, cleared if it is new. Late values count to
 // the newest one.
-func (s *intervals) at(n int64) *intervalCounts {
-	s.advance(n)
-	return &s.held[s.newest%windowIntervals]
-}
-
-// advance makes room for interval n and clears all intervals in between.
-func (s *intervals) advance(n int64) {
-	for from := max(s.newest+1, n-windowIntervals+1); from <= n; from++ {
-		s.held[from%windowIntervals] = intervalCounts{}
-	}
-	s.newest = max(s.newest, n)
-}
+func (s *intervals) at(n int64) *intervalCounts { return slot(s.held[:], &s.newest, n) }
 
 // sum returns the sums of the last minute at interval n: of 55 to 60 seconds, including
 // the current interval, so that new values appear at once.
 func (s *intervals) sum(n int64) *intervalCounts {
-	s.advance(n)
+	s.at(n) // clears intervals without requests
 	total := &intervalCounts{}
 	for i := range s.held {
 		total.requests += s.held[i].requests

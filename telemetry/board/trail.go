@@ -70,17 +70,7 @@ func (t *trail) keep(n int64, x *record.Exchange, special bool) {
 }
 
 // at returns the step with that number, cleared if it is new.
-func (t *trail) at(n int64) *trailStep {
-	t.advance(n)
-	return &t.steps[t.newest%trailSteps]
-}
-
-func (t *trail) advance(n int64) {
-	for from := max(t.newest+1, n-trailSteps+1); from <= n; from++ {
-		t.steps[from%trailSteps] = trailStep{}
-	}
-	t.newest = max(t.newest, n)
-}
+func (t *trail) at(n int64) *trailStep { return slot(t.steps[:], &t.newest, n) }
 
 // add counts an event. An empty name counts nothing.
 func (t *tallies) add(name string) {
@@ -162,7 +152,7 @@ type Trail struct {
 
 // show returns t as of second n, which now is part of.
 func (t *trail) show(now time.Time, n int64) Trail {
-	t.advance(n / trailSeconds)
+	t.at(n / trailSeconds) // clears steps without requests
 	shown := Trail{
 		Since: t.first, Step: trailSeconds, End: now.Add(time.Duration(trailSeconds-n%trailSeconds) * time.Second),
 		Operations: t.operations.rows(), Codes: t.codes.rows(), Received: t.received, Sent: t.sent,

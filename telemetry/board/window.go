@@ -51,22 +51,11 @@ type window struct {
 
 // at returns the second with that number, cleared if it is new. Late values count to
 // the newest one.
-func (w *window) at(n int64) *second {
-	w.advance(n)
-	return &w.seconds[w.newest%int64(len(w.seconds))]
-}
-
-// advance makes room for second n and clears all seconds in between.
-func (w *window) advance(n int64) {
-	for from := max(w.newest+1, n-int64(len(w.seconds))+1); from <= n; from++ {
-		w.seconds[from%int64(len(w.seconds))] = second{}
-	}
-	w.newest = max(w.newest, n)
-}
+func (w *window) at(n int64) *second { return slot(w.seconds[:], &w.newest, n) }
 
 // sum returns the sums of the complete seconds from (now - back) to (now - 1).
 func (w *window) sum(now, back int64) *second {
-	w.advance(now)
+	w.at(now) // clears seconds without exchanges
 	total := &second{}
 	for n := max(0, now-back); n < now; n++ {
 		s := &w.seconds[n%int64(len(w.seconds))]
