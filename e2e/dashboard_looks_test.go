@@ -9,7 +9,6 @@ import (
 
 	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/chromedp"
-	"github.com/chromedp/chromedp/kb"
 )
 
 // isReadable checks the page at two widths and in both color schemes: no text is cut
@@ -81,8 +80,7 @@ var namedRoles = map[string]bool{
 	"navigation": true, "region": true, "form": true, "heading": true, "columnheader": true, "rowheader": true, "InputTime": true, "Date": true,
 }
 
-// isUsableByScreenReader reads the accessibility tree as a screen reader does, and uses
-// the page by keyboard.
+// isUsableByScreenReader reads the accessibility tree as a screen reader does.
 func isUsableByScreenReader(t *testing.T, b *browser) {
 	s := newStack(t, true)
 	g := s.gateway("RATE_MAX_WAIT=0")
@@ -111,7 +109,6 @@ func isUsableByScreenReader(t *testing.T, b *browser) {
 	if bare := evaluate[int](b, "[...document.querySelectorAll('table')].filter((t) => t.querySelector('thead th:not([scope])') || t.querySelector('tbody th:not([scope])')).length"); bare != 0 {
 		t.Errorf("%d tables have headings without scope", bare)
 	}
-	b.tabToTheEnd()
 	b.checkNoErrors(g.admin)
 }
 
@@ -135,24 +132,6 @@ func (b *browser) roles() map[string]int {
 		}
 	}
 	return counts
-}
-
-// tabToTheEnd presses Tab until the last link of the page has the focus. It fails the
-// test if an element keeps the focus or does not show it.
-func (b *browser) tabToTheEnd() {
-	b.t.Helper()
-	const most = 150
-	const outlined = "document.activeElement === document.body || getComputedStyle(document.activeElement).outlineStyle !== 'none'"
-	for range most {
-		b.do(chromedp.KeyEvent(kb.Tab))
-		if !evaluate[bool](b, outlined) {
-			b.t.Errorf("the focus is not visible on %s", evaluate[string](b, "document.activeElement.outerHTML"))
-		}
-		if evaluate[bool](b, "document.activeElement === [...document.querySelectorAll('footer a')].at(-1)") {
-			return
-		}
-	}
-	b.t.Errorf("the focus is on %s after %d Tabs, want the last link", evaluate[string](b, "document.activeElement.outerHTML"), most)
 }
 
 // showsEmptyPage: an empty page states what it will show.

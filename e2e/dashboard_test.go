@@ -29,6 +29,7 @@ func TestTheDashboard(t *testing.T) {
 		"requires the admin token":        requiresToken,
 		"is readable in every window":     isReadable,
 		"is usable by a screen reader":    isUsableByScreenReader,
+		"is usable by keyboard":           isUsableByKeyboard,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
