@@ -3,7 +3,9 @@ package stats_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -113,6 +115,18 @@ func TestBoltKeepsEverythingWhenReopened(t *testing.T) {
 	}
 	if got, err := s.Tree(t.Context(), "us", "sub"); err != nil || got.Root != "root" {
 		t.Errorf("Tree: %+v, %v; want root", got, err)
+	}
+}
+
+func TestAClosedBoltAppliesNothing(t *testing.T) {
+	t.Parallel()
+	s := openBolt(t, t.TempDir())
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	err := errors.Join(s.Apply(t.Context(), []*stats.Batch{batch("p", 1, entry(inStore("a"), noon, 1, 1))})...)
+	if !errors.Is(err, fs.ErrClosed) || !errors.Is(err, stats.ErrUnavailable) {
+		t.Errorf("the error is %v, want one that wraps fs.ErrClosed and ErrUnavailable", err)
 	}
 }
 
