@@ -127,8 +127,8 @@ func NewRedis(conn *redisconn.Conn, o RedisOptions) (*Redis, error) {
 const kindOfReads = "epoch"
 
 // Read implements [Tracker]. It is one round trip, or two if a transaction was sent and
-// the script must decide, and one more if Redis does not know the script. It fails while Redis is unavailable, and until the writes of
-// that time have been marked.
+// the script must decide, and one more if Redis does not know the script. It fails while
+// Redis is unavailable, and until the writes of that time have been marked.
 func (c *Redis) Read(ctx context.Context, on Resources) (Reading, error) {
 	if c.unmarked.any() {
 		return Reading{}, errUnmarked
