@@ -64,7 +64,7 @@ func (*guard) logout(w http.ResponseWriter, r *http.Request) {
 // cookie returns the page's cookie for the browser that sent r. Scripts cannot read it,
 // requests of other sites do not carry it, and it is for TLS only if r came over TLS.
 func cookie(r *http.Request, value string, maxAge int) *http.Cookie {
-	//nolint:gosec // with a cookie for https only, a login over http (on loopback, for example) would not work
+	//nolint:gosec // a cookie for https only would not work over http, as on loopback
 	return &http.Cookie{
 		Name: cookieName, Value: value, Path: "/", MaxAge: maxAge,
 		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: overTLS(r),

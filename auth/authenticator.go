@@ -229,7 +229,7 @@ func (a *Authenticator) Warm(plane string, token Token) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if v, ok := a.known.GetIfPresent(h); !ok || !v.fresh(time.Now()) {
-		//nolint:forbidigo // no caller waits, so there is no context; the lookup has its own timeout
+		//nolint:forbidigo // no caller waits; the lookup has its own timeout
 		a.startUnawaited(context.Background(), query{plane: plane, token: token, hash: h}, warmPart)
 	}
 }

@@ -148,7 +148,7 @@ func TestEachCredentialIsCountedForItself(t *testing.T) {
 	})
 }
 
-// TestOnlyRefusalsAreCharged: an issuer that is away is not the client's fault.
+// TestOnlyRefusalsAreCharged: an unavailable issuer is not the client's fault.
 func TestOnlyRefusalsAreCharged(t *testing.T) {
 	rig(t, func(t *testing.T, w *world, tokens *broker.Tokens) {
 		guard, jwt := &counter{}, newMethod(auth.ByJWT)

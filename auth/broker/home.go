@@ -52,7 +52,7 @@ type foundOrNone struct {
 	err  error
 }
 
-// known returns the home on plane, nil if there is none yet. It may start a renewal,
+// known returns the home on plane, nil before its first answer. It may start a renewal,
 // and never waits for one.
 func (s *homes) known(ctx context.Context, plane string, now time.Time) *home {
 	p := (*s.planes.Load())[plane]

@@ -107,7 +107,7 @@ func TestTheEndOfOneContextEndsNoLookup(t *testing.T) {
 	})
 }
 
-// TestOrganizationsOutliveTheControlPlane: they are used for as long as it is away, and
+// TestOrganizationsOutliveTheControlPlane: they are used while it is unavailable, and
 // renewed in the background when it is back.
 func TestOrganizationsOutliveTheControlPlane(t *testing.T) {
 	rig(t, func(t *testing.T, w *world, tokens *broker.Tokens) {

@@ -61,7 +61,7 @@ func (s *homes) open(tokens Credentials, directory Directory) {
 	s.planes.Store(&map[string]*homePlane{})
 }
 
-// Recall returns what this process knows about a credential on plane, and never waits.
+// Recall returns the remembered identity of a credential on plane, and never waits.
 // The Identity is valid if the TokenState is [auth.Fresh]. [auth.Stale] is a known
 // caller on a plane whose control plane has not named the gateway's organizations yet.
 // If handled is false, the credential is the Authenticator's to identify. An address
@@ -303,7 +303,7 @@ func (r *repeats) knows(key string) bool {
 	return ok
 }
 
-// turn forgets the keys whose time is over.
+// turn forgets the keys that have expired.
 func (r *repeats) turn(now time.Time) {
 	switch since := now.Sub(r.turned); {
 	case since >= 2*repeatFor:

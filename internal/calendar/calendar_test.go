@@ -15,7 +15,7 @@ func at(text string) time.Time {
 	return t
 }
 
-// TestABucketBeginsInUTC whatever the offset of the time that falls in it.
+// TestABucketBeginsInUTC for a time with any offset.
 func TestABucketBeginsInUTC(t *testing.T) {
 	const moment = "2026-03-01T00:30:45+02:00" // 28 February 22:30:45 in UTC
 	for _, c := range []struct {

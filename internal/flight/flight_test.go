@@ -42,7 +42,7 @@ func TestAllCallersGetTheOneResult(t *testing.T) {
 	})
 }
 
-// TestACallerLeavesWithItsContext and the flight goes on without it.
+// TestACallerLeavesWithItsContext and the flight continues without it.
 func TestACallerLeavesWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := flight.New[string]()

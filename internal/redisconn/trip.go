@@ -24,7 +24,7 @@ const workerIdle = time.Second
 // depth of go-redis: measured with 16 and 128 concurrent GETs on a busy machine, a new
 // goroutine for each trip adds about 8 µs to the 20 µs of a GET, a kept one about 2 µs.
 type trip struct {
-	//nolint:containedctx // passed to a worker; ends with the trip's time limit, not with the caller
+	//nolint:containedctx // for a worker; ends with the trip, not with the caller
 	ctx      context.Context
 	cancel   context.CancelFunc
 	pipeline redis.Pipeliner

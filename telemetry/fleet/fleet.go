@@ -1,7 +1,7 @@
 // Package fleet lets the replicas of a gateway see each other on the operator's page:
 // each one writes a small record of itself to Redis, which expires.
 //
-// The idea a reader needs: nothing but the page and osgate top depends on a record. A
+// Only the page and osgate top read the records. A
 // replica that ends without a farewell disappears with its record, and without Redis
 // each replica shows only itself.
 package fleet
@@ -33,7 +33,7 @@ const (
 	maxRecord = 4 << 10
 )
 
-// Record is what one replica reports of itself.
+// Record is the report of one replica about itself.
 type Record struct {
 	ID        string    `json:"id"`   // of the process, random
 	Host      string    `json:"host"` // name of its machine, pod or container
@@ -119,7 +119,7 @@ func (r *Roster) List(ctx context.Context) ([]Record, error) {
 	return decode(values.Val()), nil
 }
 
-// decode returns the records in values. It leaves out what has expired or is no record.
+// decode returns the records in values. It leaves out expired and malformed ones.
 func decode(values []any) []Record {
 	all := make([]Record, 0, len(values))
 	for _, value := range values {
