@@ -11,7 +11,7 @@ import (
 	"osgate/config"
 )
 
-func TestAFileOfEntriesHoldsOneALine(t *testing.T) {
+func TestAnEntriesFileHasOneEntryPerLine(t *testing.T) {
 	routes := secretFile(t, "# where our stores are\n\norg=us/us-east-1  # all of it\norg/env=eu/eu-west-1,org/env/a#b=jp/ap-northeast-1\r\n")
 	c := loaded(t, "OSGATE_ROUTES_FILE="+routes, "OSGATE_RATE_OVERRIDES_FILE="+secretFile(t, "one=100\ntwo=0\n"))
 	want := config.Routes{

@@ -105,7 +105,7 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 	}
 }
 
-func TestDefaultsLeaveWhatIsUnsetNil(t *testing.T) {
+func TestDefaultsLeaveUnsetFieldsNil(t *testing.T) {
 	c, err := Load(nil)
 	if err != nil {
 		t.Fatal(err)

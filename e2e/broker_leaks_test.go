@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// TestAJWTGoesUpstreamOnNoWay sends a JWT, whole and damaged, in each place of a
+// TestAJWTIsNeverSentUpstream sends a JWT, whole and damaged, in each place of a
 // request that goes upstream, beside Anypoint tokens, which do go there. Every byte
 // upstream is searched for its claims and its signature.
-func TestAJWTGoesUpstreamOnNoWay(t *testing.T) {
+func TestAJWTIsNeverSentUpstream(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
 	b, w := s.brokering(t), s.wire()

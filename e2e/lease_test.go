@@ -95,9 +95,9 @@ func TestClientThatKeepsLeasesOnAStoreIsReported(t *testing.T) {
 	})
 }
 
-// TestStrangersCannotKeepReadsPastTheCache: a client of another organization sends
-// writes without a pause.
-func TestStrangersCannotKeepReadsPastTheCache(t *testing.T) {
+// TestOtherOrganizationsCannotMakeReadsBypassTheCache: a client of another organization
+// sends writes without a pause.
+func TestOtherOrganizationsCannotMakeReadsBypassTheCache(t *testing.T) {
 	t.Parallel()
 	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		g := s.gateway("RATE=0")

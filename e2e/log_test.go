@@ -121,9 +121,9 @@ func TestLogThatIsReadLateIsCompleteAndInOrder(t *testing.T) {
 	}
 }
 
-// TestClosedLogPipeStopsNothing: lines that can no longer be written are counted as
-// lost.
-func TestClosedLogPipeStopsNothing(t *testing.T) {
+// TestClosedLogPipeDoesNotStopTheGateway: lines that can no longer be written are
+// counted as lost.
+func TestClosedLogPipeDoesNotStopTheGateway(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
 	r, w := pipe(t)
@@ -163,9 +163,9 @@ func TestLogLinesOnAFullDiskAreCountedAsLost(t *testing.T) {
 	}
 }
 
-// TestClosedStandardOutputStopsNothing closes the pipe of standard output, to which the
-// traces are written too.
-func TestClosedStandardOutputStopsNothing(t *testing.T) {
+// TestClosedStandardOutputDoesNotStopTheGateway closes the pipe of standard output, to
+// which the traces are written too.
+func TestClosedStandardOutputDoesNotStopTheGateway(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, false)
 	r, w := pipe(t)

@@ -124,9 +124,9 @@ func TestCountsSurviveARestart(t *testing.T) {
 	})
 }
 
-// TestStrangersReadNoStatistics requests statistics as a member of another
-// organization, and without a token.
-func TestStrangersReadNoStatistics(t *testing.T) {
+// TestOnlyMembersOfAnOrganizationReadItsStatistics requests statistics as a member of
+// another organization, and without a token.
+func TestOnlyMembersOfAnOrganizationReadItsStatistics(t *testing.T) {
 	t.Parallel()
 	withAndWithoutRedis(t, func(t *testing.T, s *stack) {
 		g := s.gateway()

@@ -98,7 +98,7 @@ type organization struct {
 	SubOrganizationIDs    []string
 }
 
-func TestMeTellsClientUserAndOrganizations(t *testing.T) {
+func TestMeReturnsClientUserAndOrganizations(t *testing.T) {
 	e := start(t, emulator.Options{})
 	root := organization{"org-root", "Acme", true, []string{}, []string{"org-sub"}}
 	sub := organization{"org-sub", "Acme Subsidiary", false, []string{"org-root"}, []string{}}
@@ -213,7 +213,7 @@ type introspected struct {
 	Expires  int64 `json:"exp"`
 }
 
-func TestIntrospectionTellsWhatATokenIs(t *testing.T) {
+func TestIntrospectionDescribesAToken(t *testing.T) {
 	e := start(t, emulator.Options{})
 	c := as(t, e, "us", "one")
 	other := as(t, e, "us", "other")

@@ -102,7 +102,7 @@ func TestConfirmableDeletionOfAPartitionHoldsOnlyOnceAcknowledged(t *testing.T) 
 	}
 }
 
-func TestWriteIntoAPartitionWhoseDeletionIsPendingKeepsIt(t *testing.T) {
+func TestAWriteKeepsAPartitionWithAPendingDeletion(t *testing.T) {
 	const partition = demo + "/partitions/DEFAULT_PARTITION"
 	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {
@@ -161,7 +161,7 @@ func TestRollBackDoesNotBringBackWhatHasExpired(t *testing.T) {
 	}
 }
 
-func TestConfirmationIsFoundUnderItsOwnPathOnly(t *testing.T) {
+func TestAConfirmationIsFoundOnlyUnderItsOwnPath(t *testing.T) {
 	c := one(t)
 	path := c.confirmable(http.MethodPut, demoKeys+"/KeyOne", `{"stringValue":"new"}`)
 	id := path[len(demoKeys+"/KeyOne/confirmations/"):]
@@ -195,7 +195,7 @@ func TestConfirmationIDIsReturnedAsChosen(t *testing.T) {
 	}
 }
 
-func TestOperationThatIsNotConfirmableTellsNoID(t *testing.T) {
+func TestOperationThatIsNotConfirmableReturnsNoID(t *testing.T) {
 	c := one(t)
 	for _, query := range []string{"", "?confirmable=false"} {
 		if id := c.get(demoKeys + "/KeyOne" + query).header.Get(idHeader); id != "" {

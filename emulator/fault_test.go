@@ -53,7 +53,7 @@ func (w wire) faults(setting string) {
 	w.must(http.StatusOK, http.MethodPut, "/_osemu/faults", setting)
 }
 
-func TestFaultsDoWhatTheySay(t *testing.T) {
+func TestEachFaultHasItsEffect(t *testing.T) {
 	const body = `{"stringValue":"stored"}`
 	for name, row := range map[string]struct {
 		happened  func(status int, text string, err error) bool

@@ -50,7 +50,7 @@ func TestStoredValueIsReturned(t *testing.T) {
 	}
 }
 
-func TestObjectThatIsNotRightIsRefusedAndChangesNothing(t *testing.T) {
+func TestAnInvalidObjectIsRefusedAndChangesNothing(t *testing.T) {
 	c := one(t)
 	for name, row := range map[string]struct {
 		body   string

@@ -149,7 +149,7 @@ func TestDeletionTakesAllThatIsBelow(t *testing.T) {
 	}
 }
 
-func TestObjectsOfAPartitionShowWhatIsAskedFor(t *testing.T) {
+func TestObjectsOfAPartitionShowTheRequestedParts(t *testing.T) {
 	c := one(t)
 	c.must(http.StatusOK, http.MethodPut, newStore, "")
 	c.must(http.StatusCreated, http.MethodPut, newKeys+"/a", `{"stringValue":"s","metadata":{"m":"1"},"index":3}`)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func TestALogThatNobodyReadsHoldsNobodyUp(t *testing.T) {
+func TestAnUnreadLogDoesNotBlock(t *testing.T) {
 	reader, out := io.Pipe() // a write waits until it is read
 	w := newLineWriter(out)
 	for i := range 3 * linesWaiting {

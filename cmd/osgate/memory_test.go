@@ -31,8 +31,8 @@ func percentNow() int {
 	return percent
 }
 
-// TestTheMemoryLimitFollowsWhatTheCacheHolds checks growing and shrinking.
-func TestTheMemoryLimitFollowsWhatTheCacheHolds(t *testing.T) {
+// TestTheMemoryLimitFollowsTheSizeOfTheCache checks growing and shrinking.
+func TestTheMemoryLimitFollowsTheSizeOfTheCache(t *testing.T) {
 	keepMemoryLimit(t)
 	t.Setenv("GOMEMLIMIT", "")
 	synctest.Test(t, func(t *testing.T) {
@@ -118,9 +118,9 @@ func TestABusyHeapIsCollectedAtTheFloor(t *testing.T) {
 	}
 }
 
-// TestTheMemoryLimitLeavesRoomAboveWhatIsReachable checks that garbage collection can
+// TestTheMemoryLimitIsAboveTheReachableMemory checks that garbage collection can
 // end.
-func TestTheMemoryLimitLeavesRoomAboveWhatIsReachable(t *testing.T) {
+func TestTheMemoryLimitIsAboveTheReachableMemory(t *testing.T) {
 	const capacity = 256 << 20
 	for _, tt := range []struct{ cached, reachable, want int64 }{
 		{0, 20 << 20, 240 << 20},

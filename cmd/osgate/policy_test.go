@@ -131,9 +131,9 @@ func TestTheStarterRuleOnTheUnionListsItsRegions(t *testing.T) {
 	}
 }
 
-// TestExplainKnowsALengthThatItIsGiven checks that explain reads the length of a body
+// TestExplainUsesTheGivenContentLength checks that explain reads the length of a body
 // as a server does.
-func TestExplainKnowsALengthThatItIsGiven(t *testing.T) {
+func TestExplainUsesTheGivenContentLength(t *testing.T) {
 	environ := []string{"OSGATE_POLICY=../../docs/policy", "OSGATE_DEFAULT_REGION=us/us-east-1"}
 	const key = "/api/v1/organizations/o/environments/e/stores/s/partitions/p/keys/k"
 	for _, tt := range []struct {

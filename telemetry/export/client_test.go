@@ -32,7 +32,7 @@ func newCollector(t *testing.T, answer http.HandlerFunc) *httptest.Server {
 	return server
 }
 
-func TestARedirectIsAFailureThatNobodyFollows(t *testing.T) {
+func TestARedirectIsAFailureAndIsNotFollowed(t *testing.T) {
 	var followed atomic.Int64
 	target := newCollector(t, func(http.ResponseWriter, *http.Request) { followed.Add(1) })
 	for _, status := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
@@ -190,7 +190,7 @@ func TestConnectionsToACollectorEndWithTheExports(t *testing.T) {
 }
 
 // The certificates are set by the variables for all signals, and by those for one.
-func TestACollectorIsKnownByCertificateAndKnowsUsByOurs(t *testing.T) {
+func TestCollectorAndGatewayVerifyEachOthersCertificates(t *testing.T) {
 	collector := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
 	// With TLS 1.3 a client may write before it reads why the server refused its
 	// handshake.

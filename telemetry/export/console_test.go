@@ -14,10 +14,10 @@ import (
 	"osgate/telemetry/metrics"
 )
 
-// TestAConsoleThatIsNotReadDoesNotHoldUpTheEnd: a pipe that is full blocks its writer.
+// TestAnUnreadConsoleDoesNotDelayTheEnd: a pipe that is full blocks its writer.
 // Each export waits two seconds for a reader at most, and none once one has waited in
 // vain, so that the end of the process waits no longer either.
-func TestAConsoleThatIsNotReadDoesNotHoldUpTheEnd(t *testing.T) {
+func TestAnUnreadConsoleDoesNotDelayTheEnd(t *testing.T) {
 	for _, tt := range []struct{ serves, atMost time.Duration }{
 		{0, 2 * time.Second},
 		{500 * time.Millisecond, 2 * time.Second},

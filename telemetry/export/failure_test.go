@@ -186,7 +186,7 @@ func TestMessageOfAGRPCCollectorIsNotLogged(t *testing.T) {
 	checkLost(t, m, log, "1", "10", "gRPC status InvalidArgument")
 }
 
-func TestHalfARuneCostsNobodyItsSpans(t *testing.T) {
+func TestInvalidUTF8LosesNoSpans(t *testing.T) {
 	text := strings.Repeat("a", 255) + "é" + "\xff"
 	spans := 0
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

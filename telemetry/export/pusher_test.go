@@ -171,7 +171,7 @@ func TestPushedMetricsAreNotOnPrometheus(t *testing.T) {
 	}
 }
 
-func TestSumsOfTheProcessAreOfTheTemporalityThatIsAskedFor(t *testing.T) {
+func TestSumsOfTheProcessHaveTheConfiguredTemporality(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta") // the exporter reads it itself
 	got, _ := push(t, map[string]string{})
 	if of := got.metrics["go.memory.allocated"].GetSum().GetAggregationTemporality(); of != metricspb.AggregationTemporality_AGGREGATION_TEMPORALITY_DELTA {

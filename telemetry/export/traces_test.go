@@ -120,7 +120,7 @@ func journey(place record.Trace) *record.Exchange {
 	return x
 }
 
-func TestSpansTellTheWayOfAnExchange(t *testing.T) {
+func TestSpansDescribeTheStepsOfAnExchange(t *testing.T) {
 	traces, end := tracer(t, "always_on", export.TracesOptions{
 		Redis: true, Server: func(_ record.Surface, _, region string) (string, int) { return "object-store-" + region, 443 },
 	})
@@ -165,7 +165,7 @@ func TestSpansTellTheWayOfAnExchange(t *testing.T) {
 	}
 }
 
-func TestAttributesAreThoseOfTheConventionsAndTellNoNames(t *testing.T) {
+func TestAttributesFollowTheConventionsAndContainNoNames(t *testing.T) {
 	for _, names := range []bool{false, true} {
 		traces, end := tracer(t, "always_on", export.TracesOptions{
 			Names: names, Redis: true, TLS: true, Key: []byte("key"),
@@ -264,7 +264,7 @@ func TestSamplingDecision(t *testing.T) {
 
 const rounds = 10_000
 
-func TestAStrangerCannotChooseToBeSampledByTheTraceID(t *testing.T) {
+func TestAnUntrustedCallerIsSampledAtRandom(t *testing.T) {
 	traces, end := tracer(t, "traceidratio=0.5", export.TracesOptions{})
 	defer end()
 	n := 0

@@ -67,7 +67,7 @@ func writeNumbered(t *testing.T, l *logwriter.Writer, from, to int) {
 
 // Lines that fit into the queue are written when the log is read again, one line
 // reports the lost ones, and then the log continues.
-func TestALogThatIsNotReadHoldsUpNobody(t *testing.T) {
+func TestAnUnreadLogDoesNotBlockWriters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newBlockedWriter()
 		l, began := logwriter.New(w, lostNotice), time.Now()

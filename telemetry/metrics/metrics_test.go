@@ -183,7 +183,7 @@ func TestFailureIsCountedInSeries(t *testing.T) {
 	})
 }
 
-func TestQuotaIsNotCountedWhereItWasNotAsked(t *testing.T) {
+func TestUnchargedExchangesAreNoQuotaDecisions(t *testing.T) {
 	m := newMetrics(t, metrics.Options{})
 	x := getKey()
 	x.Charged = false
@@ -193,7 +193,7 @@ func TestQuotaIsNotCountedWhereItWasNotAsked(t *testing.T) {
 	}
 }
 
-func TestGaugesShowWhatTheirFunctionsSay(t *testing.T) {
+func TestGaugesShowTheValuesOfTheirFunctions(t *testing.T) {
 	m := newMetrics(t, metrics.Options{Gauges: metrics.Gauges{
 		ExchangesUnderWay: func(report func(string, int64)) { report("GET", 7); report("PUT", 0); report("", 1) },
 		CacheBytes:        func() int64 { return 4096 },
@@ -251,7 +251,7 @@ func TestGuessersSpendNoQuota(t *testing.T) {
 	}
 }
 
-func TestGaugesThatNobodyKeepsAreNotShown(t *testing.T) {
+func TestGaugesWithoutAFunctionAreNotShown(t *testing.T) {
 	page := scrape(t, newMetrics(t, metrics.Options{}))
 	for _, name := range []string{"active_requests", "osgate_cache_size", "osgate_cache_entries", "osgate_redis_up", "osgate_cache_events"} {
 		if strings.Contains(page, name) {

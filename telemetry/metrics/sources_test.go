@@ -104,7 +104,7 @@ func TestSourcesAreShown(t *testing.T) {
 	)
 }
 
-func TestSourcesThatNobodyKeepsAreNotShown(t *testing.T) {
+func TestSourcesWithoutAFunctionAreNotShown(t *testing.T) {
 	page := scrape(t, newMetrics(t, metrics.Options{}))
 	for _, name := range []string{"osgate_identity", "osgate_brokering", "osgate_redis", "db_client", "osgate_stats", "osgate_discovery", "osgate_upstream_breaker", "osgate_upstream_pauses", "osgate_policy", "osgate_log", "osgate_admin", "osgate_accounts", "osgate_connections", "osgate_slots"} {
 		if strings.Contains(page, name) {
@@ -120,7 +120,7 @@ func TestBuildIsAMetric(t *testing.T) {
 	}
 }
 
-func TestRoundTripsAskingsAndBudgetAreTimed(t *testing.T) {
+func TestRoundTripsLookupsAndBudgetAreTimed(t *testing.T) {
 	m := newMetrics(t, metrics.Options{})
 	m.RoundTrip("main", "rate", "", 300*time.Microsecond)
 	m.RoundTrip("bodies", "body", "timeout", 50*time.Millisecond)

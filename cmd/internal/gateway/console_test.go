@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// TestTheAddressesComeBeforeWhatGoesToTheConsoleWhichNobodyNeedsToRead checks that the
+// TestTheAddressesAreWrittenBeforeConsoleExports checks that the
 // addresses are the first lines of standard output: programs read two lines and no
 // more.
-func TestTheAddressesComeBeforeWhatGoesToTheConsoleWhichNobodyNeedsToRead(t *testing.T) {
+func TestTheAddressesAreWrittenBeforeConsoleExports(t *testing.T) {
 	r, w := io.Pipe()
 	defer func() { _ = r.Close() }() // ends the write that was abandoned
 	g, err := New(Options{

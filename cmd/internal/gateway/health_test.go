@@ -83,7 +83,7 @@ func TestARegionThatIsGoneIsDownUntilItIsBack(t *testing.T) {
 	}
 }
 
-func TestPartsSayWhatIsWrongWithThem(t *testing.T) {
+func TestPartsDescribeTheirProblems(t *testing.T) {
 	now := time.Now()
 	asked := board.Quantiles{Count: 1}
 	failing := board.Snapshot{PolicyErrors: []board.RuleCount{{Rule: "a", Window: 2}, {Rule: "old", Total: 9}}}
@@ -134,7 +134,7 @@ func TestLossesOfTheLastMinuteDegradeTheStatistics(t *testing.T) {
 	}
 }
 
-func TestReadinessSaysWhatIsWrongWithTheStatistics(t *testing.T) {
+func TestReadinessDescribesProblemsOfTheStatistics(t *testing.T) {
 	failing := stats.Status{Err: errors.New("dial 10.0.0.1"), Down: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	const waits, loses = "counts cannot be stored since 2026-01-02T03:04:05Z; they wait in memory", "there are more places at a time than can be counted: exchanges are counted without their store, or not at all"
 	const gaveUp = "a statistics file was damaged or replaced while it was in use: 7 operations are no longer counted"
@@ -263,7 +263,7 @@ func TestOverviewOfAGatewayWithTraffic(t *testing.T) {
 	}
 }
 
-func TestOverviewSaysThatRedisIsGone(t *testing.T) {
+func TestOverviewShowsThatRedisIsUnavailable(t *testing.T) {
 	s := upstream(t, func(*http.Request) {})
 	redis := redistest.Start(t)
 	g := start(t, configured(t, "OSGATE_UPSTREAM_OVERRIDE="+s.URL, "OSGATE_REDIS_URL="+redis.URL()))

@@ -76,7 +76,7 @@ func TestHistoriesAreReadTwoAtATime(t *testing.T) {
 	})
 }
 
-func TestViewerWhoLeavesDoesNotSpoilTheReadingOfOthers(t *testing.T) {
+func TestAViewerThatLeavesDoesNotAbortTheReadingOfOthers(t *testing.T) {
 	h := newHistories(newTurns())
 	ctx, leave := context.WithCancel(t.Context())
 	_, err := h.of(ctx, asked("store"), func(ctx context.Context) (admin.History, error) {

@@ -41,9 +41,9 @@ type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
 
-// TestAddressesAndLogThatNobodyReadsDoNotKeepAGatewayFromServing checks that the
+// TestAGatewayServesWhileItsOutputIsUnread checks that the
 // gateway is only degraded, because lines of the log are lost.
-func TestAddressesAndLogThatNobodyReadsDoNotKeepAGatewayFromServing(t *testing.T) {
+func TestAGatewayServesWhileItsOutputIsUnread(t *testing.T) {
 	unread, w := io.Pipe()
 	defer func() { _ = unread.Close() }()
 	for name, out := range map[string]io.Writer{"nobody reads them": w, "nobody can": broken{}} {

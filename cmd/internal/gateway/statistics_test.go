@@ -111,9 +111,9 @@ func crawlAcross(to io.Writer, from io.Reader) {
 	}
 }
 
-// TestReadingStatisticsIsNothingToQuotaAndCache lets many clients request thousands of
+// TestReadingStatisticsDoesNotDelayQuotaAndCache lets many clients request thousands of
 // stores over a connection that is too slow for that, while another client reads a key.
-func TestReadingStatisticsIsNothingToQuotaAndCache(t *testing.T) {
+func TestReadingStatisticsDoesNotDelayQuotaAndCache(t *testing.T) {
 	s := upstream(t, func(*http.Request) {})
 	g := start(t, configured(t, "OSGATE_UPSTREAM_OVERRIDE="+s.URL, "OSGATE_REDIS_URL="+crawl(t, redistest.Start(t)), "OSGATE_REDIS_TIMEOUT=100ms",
 		"OSGATE_RATE=10000", "OSGATE_RATE_BURST=10000"))
@@ -192,7 +192,7 @@ func readKey(t *testing.T, g *started, token string, over <-chan struct{}) (all,
 	}
 }
 
-func TestStatisticsWithoutTheirStoreSaySo(t *testing.T) {
+func TestStatisticsAreRefusedWithoutTheirStore(t *testing.T) {
 	s := upstream(t, func(*http.Request) {})
 	g := start(t, configured(t, "OSGATE_UPSTREAM_OVERRIDE="+s.URL, "OSGATE_REDIS_URL=redis://127.0.0.1:1"))
 	token := mint(t, http.DefaultClient, g.ClientsURL())
@@ -202,7 +202,7 @@ func TestStatisticsWithoutTheirStoreSaySo(t *testing.T) {
 	}
 }
 
-func TestAnEndThatLosesCountsIsTheCallersToTell(t *testing.T) {
+func TestAnEndThatLosesCountsIsReportedByTheCaller(t *testing.T) {
 	s := upstream(t, func(*http.Request) {})
 	g := start(t, configured(t, "OSGATE_UPSTREAM_OVERRIDE="+s.URL, "OSGATE_REDIS_URL=redis://127.0.0.1:1", "OSGATE_AUTH_STALE=0s"))
 	token := mint(t, http.DefaultClient, g.ClientsURL())

@@ -11,9 +11,9 @@ import (
 	"osgate/internal/redisconn/redistest"
 )
 
-// TestReadinessAndLogSayWhatBecomesOfQuotasWithoutRedis stops Redis under each value of
+// TestReadinessAndLogDescribeQuotasWithoutRedis stops Redis under each value of
 // OSGATE_RATE_REDIS_DOWN, and starts it again.
-func TestReadinessAndLogSayWhatBecomesOfQuotasWithoutRedis(t *testing.T) {
+func TestReadinessAndLogDescribeQuotasWithoutRedis(t *testing.T) {
 	for mode, want := range map[string]struct {
 		status admin.Status
 		served int
