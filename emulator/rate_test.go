@@ -3,6 +3,7 @@ package emulator_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -90,6 +91,24 @@ func firstWrongAdmission(t *testing.T, gaps []int) string {
 		}
 	}
 	return ""
+}
+
+func TestEachAddressHasARateOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := start(t, emulator.Options{Rate: 1, RateBy: "ip"})
+		c := as(t, e, "us", "one")
+		c.passed(1, demo)
+		for address, want := range map[string]int{"192.0.2.1:1234": http.StatusTooManyRequests, "192.0.2.2:1234": http.StatusOK} {
+			r := httptest.NewRequest(http.MethodGet, demo, nil)
+			r.Host, r.RemoteAddr = "localhost", address
+			r.Header.Set("Authorization", "Bearer "+c.token)
+			w := httptest.NewRecorder()
+			e.ServeHTTP(w, r)
+			if w.Code != want {
+				t.Errorf("from %s: status %d, want %d", address, w.Code, want)
+			}
+		}
+	})
 }
 
 func TestRefusalIsInTheVendorsBody(t *testing.T) {
