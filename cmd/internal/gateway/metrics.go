@@ -136,13 +136,18 @@ func (p *parts) sources() metrics.Sources {
 	if p.config.Policy.Path != "" {
 		s.Policy = p.reportPolicy
 	}
-	if p.brokering != nil {
-		s.Brokering, s.Refusals = p.brokering.report, p.reportRefusals
+	if p.config.Auth.Methods.Broker() {
+		s.Brokering, s.Refusals = p.reportBrokering, p.reportRefusals
 	}
 	if p.log != nil {
 		s.LogLost = func() int64 { return p.log.State().Lost }
 	}
 	return s
+}
+
+// reportBrokering reports the parts of brokering, which are made after the metrics.
+func (p *parts) reportBrokering(report func(part, name string, present bool)) {
+	p.brokering.report(report)
 }
 
 func (p *parts) reportIdentities(report func(result string, n int64)) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -89,6 +91,25 @@ func TestPartsFeedTheMetrics(t *testing.T) {
 		`osgate_upstream_pauses_total\{osgate_upstream_pause_event="paused"\} 0`,
 		`osgate_stats_lag_seconds [0-9.e-]+`, `osgate_stats_series [1-9]`,
 		`osgate_build_info\{.*service_version="test".*\} 1`,
+	)
+}
+
+// TestBrokeringFeedsTheMetrics of a gateway whose issuer is unreachable, and that has
+// refused a token.
+func TestBrokeringFeedsTheMetrics(t *testing.T) {
+	s := upstream(t, func(*http.Request) {})
+	rules := filepath.Join(t.TempDir(), "rules.cedar")
+	if err := os.WriteFile(rules, []byte("permit (principal, action, resource);"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g := start(t, configured(t, "OSGATE_UPSTREAM_OVERRIDE="+s.URL, "OSGATE_AUTH=jwt", "OSGATE_AUTH_ISSUERS=http://127.0.0.1:1",
+		"OSGATE_AUTH_AUDIENCE=osgate", "OSGATE_POLICY="+rules, "OSGATE_UPSTREAM_CLIENT_ID=own", "OSGATE_UPSTREAM_CLIENT_SECRET=secret"))
+	if status, body := get(t, http.DefaultClient, g.ClientsURL()+key, "no-jwt"); status != http.StatusUnauthorized {
+		t.Fatalf("an opaque token: %d %s", status, body)
+	}
+	wantSeries(t, g,
+		`osgate_brokering_faults\{osgate_brokering_name="http://127.0.0.1:1",osgate_brokering_part="issuer"\} [01]`,
+		`osgate_brokering_refusals_total\{osgate_brokering_method="none",osgate_brokering_reason="unrecognized"\} 1`,
 	)
 }
 
