@@ -90,8 +90,12 @@ packages: ## Build archives, deb, rpm and SBOM of this commit for all platforms 
 packages-test: ## Install, start, upgrade and purge the deb of `make packages` on this machine (needs root)
 	go test -vet=off -tags deploy -count=1 -v -run TestDebianPackage ./deploy/packagetest -packages ../../dist
 
+# Commands that `make deploy-test` needs in addition.
+DEPLOY_NEEDS := rpm=rpm systemctl=systemd ip=iproute2
+
 .PHONY: deploy-test
-deploy-test: image chart-test ## Serve from the images, check unit, packages and upgrade, and chart-test (needs root)
+deploy-test: image chart-test ## Serve from the images, install under a systemd of its own, upgrade, and chart-test (needs root)
+	@scripts/install-missing $(DEPLOY_NEEDS)
 	cd e2e && go test -vet=off -tags deploy -count=1 -timeout 30m -v -run 'Versions|RollingUpgrade'
 	OSGATE_TEST_VERSION=$(VERSION) OSGATE_TEST_SYSTEMD=$$(scripts/systemd-tools) go test -vet=off -tags deploy -count=1 -timeout 60m -v ./deploy/packagetest
 
@@ -108,8 +112,8 @@ lint: ## Check format, sleeping tests, go.mod, vet and golangci-lint
 	cd deploy/observe && go mod tidy -diff && go vet ./...
 	cd deploy/charttest && go mod tidy -diff && go vet ./...
 	cd bench && go mod tidy -diff && go vet ./...
-	go tool -modfile=tools/go.mod golangci-lint run --allow-parallel-runners
-	cd e2e && go tool -modfile=../tools/go.mod golangci-lint run --allow-parallel-runners
+	go tool -modfile=tools/go.mod golangci-lint run --allow-parallel-runners --build-tags deploy
+	cd e2e && go tool -modfile=../tools/go.mod golangci-lint run --allow-parallel-runners --build-tags clients,soak,deploy
 
 .PHONY: vuln
 vuln: ## Fail if osgate can reach a known vulnerability, including Go's standard library

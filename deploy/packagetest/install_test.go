@@ -19,18 +19,7 @@ import (
 // without their comments.
 func commandsOf(t *testing.T, section string) (commands []string) {
 	t.Helper()
-	page, err := os.ReadFile("../../docs/install.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, text, found := strings.Cut(string(page), "\n## "+section+"\n")
-	_, text, fenced := strings.Cut(text, "\n```sh")
-	_, text, _ = strings.Cut(text, "\n")
-	text, _, closed := strings.Cut(text, "\n```")
-	if !found || !fenced || !closed {
-		t.Fatalf("docs/install.md has no commands in the section %s", section)
-	}
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(readPage(t).take(t, section, "")) {
 		command, _, _ := strings.Cut(line, "  #")
 		commands = append(commands, strings.TrimSpace(command))
 	}
@@ -100,45 +89,5 @@ func TestFreshCloneIsBuiltCheckedAndServes(t *testing.T) {
 	check() // beside the gateway, with the same settings
 	if err := serving.stop(); err != nil {
 		t.Errorf("SIGTERM: %v", err)
-	}
-}
-
-// installArchive unpacks the archive of a folder dist and runs the commands of the
-// section Archive and systemd, but those of systemd, with a folder as the root.
-func installArchive(t *testing.T, dist string) {
-	t.Helper()
-	archive, err := filepath.Glob(filepath.Join(dist, "osgate_*_linux_amd64.tar.gz"))
-	if err != nil || len(archive) != 1 {
-		t.Fatalf("%q, %v: want one archive", archive, err)
-	}
-	work, root := t.TempDir(), t.TempDir()
-	runIn(t, work, "tar", "-xzf", archive[0])
-	unpacked, err := filepath.Glob(filepath.Join(work, "osgate_*_linux_amd64"))
-	if err != nil || len(unpacked) != 1 {
-		t.Fatalf("%q, %v: want one folder", unpacked, err)
-	}
-	if err := os.MkdirAll(filepath.Join(root, "usr/bin"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	installed := 0
-	for _, command := range commandsOf(t, "Archive and systemd") {
-		if strings.HasPrefix(command, "install ") {
-			command = strings.ReplaceAll(strings.ReplaceAll(command, " /usr/", " "+root+"/usr/"), " /etc/", " "+root+"/etc/")
-			runIn(t, unpacked[0], "sh", "-c", command)
-			installed++
-		}
-	}
-	if installed != 5 {
-		t.Errorf("the page installs %d files, want 5", installed)
-	}
-	for _, name := range []string{
-		"etc/systemd/system/osgate.service", "etc/sysusers.d/osgate.conf", "etc/tmpfiles.d/osgate.conf", "etc/osgate/osgate.env",
-	} {
-		if info, err := os.Stat(filepath.Join(root, name)); err != nil || info.Size() == 0 {
-			t.Errorf("%s: %v, %v", name, info, err)
-		}
-	}
-	if out := runIn(t, work, filepath.Join(root, "usr/bin/osgate"), "version"); !strings.HasPrefix(out, "osgate 0.0.0-") {
-		t.Errorf("version: %q", out)
 	}
 }

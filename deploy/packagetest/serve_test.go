@@ -96,8 +96,11 @@ func TestImagesHoldOneProgramForAnyUser(t *testing.T) {
 			t.Errorf("%s: user %q, health check %q", target, i.user, i.check)
 		}
 		info, err := os.Stat(filepath.Join(i.root, "data"))
-		if err != nil || info.Sys().(*syscall.Stat_t).Uid != 65532 {
-			t.Errorf("%s: /data: %v, %v; want a folder of 65532", target, info, err)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stat, ok := info.Sys().(*syscall.Stat_t); !ok || stat.Uid != 65532 {
+			t.Errorf("%s: /data: %v; want a folder of 65532", target, info)
 		}
 		build, err := buildinfo.ReadFile(filepath.Join(i.root, target))
 		if err != nil {

@@ -30,6 +30,7 @@ var longPages = map[string]string{
 // testedPages are the pages whose shell blocks a test runs.
 var testedPages = map[string]string{
 	"docs/quickstart-emulator.md": "e2e.TestQuickStartWorksAsPasted",
+	"docs/install.md":             "deploy/packagetest.TestInstallPageWorksAsPasted",
 }
 
 func readPages(t *testing.T) []Page {
