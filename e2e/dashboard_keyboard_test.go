@@ -14,8 +14,11 @@ func isUsableByKeyboard(t *testing.T, b *browser) {
 	s := newStack(t, true)
 	g := s.gateway("RATE_MAX_WAIT=0")
 	b.visit(g.admin)
-	for i := range views("") {
-		view := views(generateTraffic(t, g))[i] // names of clients and stores are kept for a minute
+	refused := generateTraffic(t, g)
+	one, two := g.as("app-one"), g.as("app-two")
+	for _, view := range views(refused) {
+		one.get(keyOne) // names of clients and stores are shown for a minute
+		two.get(keyOne)
 		b.visit(g.admin + "/#" + view.address)
 		b.waitForText("#view-"+view.name, view.text)
 		b.tabThrough(view.name)
