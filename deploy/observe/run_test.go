@@ -39,12 +39,13 @@ forbid (principal, action, resource) when { resource.key == "Overflow" && contex
 `
 
 // run is a small fleet with many successes and every kind of failure: osemu, Redis, a
-// gateway with Redis and one without it.
+// gateway with Redis, one without it, and one whose clients have JWTs.
 type run struct {
 	t              testing.TB
 	emulator       string
 	redis          *redisServer
 	shared, lonely *gateway
+	brokered       brokered
 	scrapes        []map[string][]byte // by instance, in order
 	logged         string              // all log lines of the gateways
 }
@@ -74,11 +75,12 @@ func play(t testing.TB) *run {
 		"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:9", "OTEL_METRIC_EXPORT_INTERVAL=200")
 	r.lonely = r.start(osgate, "OSGATE_DISCOVER=true", "OSGATE_PLANES=us", "OSGATE_REGIONS=us/us-east-1,us/us-west-2", "OSGATE_BUDGET=20",
 		"OSGATE_RATE_OVERRIDES=app-one=1000", "OSGATE_CACHE_KEY_TTL=0", "OSGATE_LOG_SAMPLE=refused=0.5")
+	r.brokered = r.startBrokered(osgate, policy)
 	for range 2 {
 		r.round()
 		r.scrape()
 	}
-	r.logged = r.shared.stderr.String() + r.lonely.stderr.String()
+	r.logged = r.shared.stderr.String() + r.lonely.stderr.String() + r.brokered.stderr.String()
 	return r
 }
 
@@ -121,6 +123,7 @@ func (r *run) round() {
 		r.lonely.ask(http.MethodGet, "/us/us-east-1"+keys, lonely, "")
 	}
 	r.lonely.burst(lonely, 300, "/us/us-east-1"+keyOne) // more than a budget of twenty, on a slow machine too
+	r.brokered.round()
 }
 
 // ordinary sends reads and writes, and requests that are refused.
@@ -236,11 +239,13 @@ func (g *gateway) ask(method, path, token, body string) []byte {
 	return text
 }
 
-// scrape stores the metrics of both gateways, once they have counted all requests that
+// scrape stores the metrics of all gateways, once they have counted all requests that
 // they answered.
 func (r *run) scrape() {
 	r.t.Helper()
-	r.scrapes = append(r.scrapes, map[string][]byte{"shared:8081": r.shared.metrics(), "lonely:8081": r.lonely.metrics()})
+	r.scrapes = append(r.scrapes, map[string][]byte{
+		"shared:8081": r.shared.metrics(), "lonely:8081": r.lonely.metrics(), "brokered:8081": r.brokered.metrics(),
+	})
 }
 
 // metrics returns the text of /metrics.
