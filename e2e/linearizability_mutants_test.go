@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -190,7 +189,7 @@ func mutants(t *testing.T) string {
 	program, overlay := filepath.Join(dir, "osgate"), filepath.Join(dir, "overlay.json")
 	text, _ := json.Marshal(map[string]any{"Replace": mutated(t, dir)}) // strings cannot fail to marshal
 	write(t, overlay, text)
-	command := exec.Command("go", "build", "-buildvcs=false", "-overlay", overlay, "-o", program, "./cmd/osgate")
+	command := goBuild("-overlay", overlay, "-o", program, "./cmd/osgate")
 	command.Dir = mainModule
 	if text, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("building the mutants: %v\n%s", err, text)

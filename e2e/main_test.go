@@ -59,11 +59,17 @@ const mainModule = ".."
 // build builds the commands of a module into dir. The packages are relative to the
 // module's folder.
 func build(module, dir string, packages ...string) error {
-	arguments := append([]string{"build", "-buildvcs=false", "-tags", "grpcnotrace", "-o", dir + string(filepath.Separator)}, packages...)
-	command := exec.Command("go", arguments...)
+	command := goBuild(append([]string{"-o", dir + string(filepath.Separator)}, packages...)...)
 	command.Dir = module
 	if text, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("building %v: %w\n%s", packages, err, text)
 	}
 	return nil
+}
+
+// goBuild is the command that builds a program as `make build` does, without symbols.
+// All programs are built with the same tags, so that they share what is compiled.
+func goBuild(arguments ...string) *exec.Cmd {
+	flags := []string{"build", "-buildvcs=false", "-tags", "grpcnotrace", "-ldflags", "-s -w"}
+	return exec.Command("go", append(flags, arguments...)...)
 }
