@@ -53,7 +53,8 @@ func (p *program) top(ctx context.Context, args []string) int {
 		}
 	}
 	err = top.Run(ctx, top.Options{
-		Admin: a.admin, Token: c.Admin.Token.Reveal(), TLS: trusted, Once: a.once, Interval: a.interval, Client: a.client,
+		Admin: a.admin, Token: c.Admin.Token.Reveal(), TLS: trusted,
+		Once: a.once, Interval: a.interval, Client: a.client,
 		In: p.in, Out: p.out, Getenv: func(name string) string { value, _ := take(p.environ, name); return value },
 	})
 	if err != nil {

@@ -34,7 +34,8 @@ func newCopier(name string, source []byte) (*copier, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &copier{source: source, file: file, positions: files.File(file.FileStart), named: map[*ast.FuncDecl]bool{}}, nil
+	positions := files.File(file.FileStart)
+	return &copier{source: source, file: file, positions: positions, named: map[*ast.FuncDecl]bool{}}, nil
 }
 
 // add adds a copy of the function that contains the mutation, and a call of it to the
@@ -48,15 +49,17 @@ func (c *copier) add(m Mutation, number int) bool {
 	if at < 0 {
 		return false
 	}
-	f := c.file.Decls[at].(*ast.FuncDecl)
+	f, _ := c.file.Decls[at].(*ast.FuncDecl)
 	if f.Recv == nil && (f.Name.Name == "init" || f.Name.Name == "main") || f.Name.Name == "_" {
 		return false
 	}
 	name := fmt.Sprintf("mutant%d_%s", number, f.Name.Name)
 	c.call(f, name, number)
 	start, ends := c.offset(f.Pos()), c.offset(f.End())
-	text := slices.Concat(c.source[start:c.offset(f.Name.Pos())], []byte(name), c.source[c.offset(f.Name.End()):m.start],
-		[]byte(m.text), c.source[m.end:ends])
+	text := slices.Concat(
+		c.source[start:c.offset(f.Name.Pos())], []byte(name), c.source[c.offset(f.Name.End()):m.start],
+		[]byte(m.text), c.source[m.end:ends],
+	)
 	first := bytes.Count(c.source, []byte("\n")) + strings.Count(c.added.String(), "\n") + 2
 	fmt.Fprintf(&c.added, "\n%s\n", text)
 	c.spans = append(c.spans, span{m, first, first + bytes.Count(text, []byte("\n"))})

@@ -104,7 +104,9 @@ func (t *Target) cover(ctx context.Context, workers int) error {
 
 // profile runs the chosen tests of a program, stores their coverage, and returns their
 // output.
-func (t *Target) profile(ctx context.Context, dir string, p program, chosen string, coverage *Coverage) ([]byte, error) {
+func (t *Target) profile(
+	ctx context.Context, dir string, p program, chosen string, coverage *Coverage,
+) ([]byte, error) {
 	dir, err := os.MkdirTemp(dir, "")
 	if err != nil {
 		return nil, err

@@ -3,7 +3,7 @@ package redisconn
 import (
 	"cmp"
 	"context"
-	"crypto/sha1"
+	"crypto/sha1" //nolint:gosec // Redis names scripts by it
 	"encoding/hex"
 	"time"
 

@@ -93,7 +93,8 @@ func build(o Options) (p *parts, err error) {
 	p = &parts{
 		config: c, version: o.Version, logger: o.Logger, log: o.Log, trips: board.NewLatency(),
 		names: auth.NewNames(), host: hostName(),
-		planeLatencies: &planeLatencies{by: map[string]*board.Latency{}}, pauses: ratelimit.NewPauses(ratelimit.PausesOptions{}),
+		planeLatencies: &planeLatencies{by: map[string]*board.Latency{}},
+		pauses:         ratelimit.NewPauses(ratelimit.PausesOptions{}),
 	}
 	defer func() {
 		if err != nil {

@@ -55,7 +55,8 @@ func clientBlocks(o overview, v view) []block {
 	default:
 		blocks = append(blocks, block{left: codes, least: 2}, block{left: operations, least: 2})
 	}
-	blocks = append(blocks, block{left: clientStoresTable(o, v), least: 2}, block{left: itsRefusalsTable(c.Refusals), least: 2})
+	blocks = append(blocks,
+		block{left: clientStoresTable(o, v), least: 2}, block{left: itsRefusalsTable(c.Refusals), least: 2})
 	shown := blocks[:0]
 	for _, b := range blocks {
 		if b.rows() > 0 {

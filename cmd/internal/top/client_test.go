@@ -21,11 +21,12 @@ func opened(t testing.TB) overview {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, names := busy(t), map[string]string(nil)
-	if o.client, names, err = readClient(http.StatusOK, body); err != nil {
+	client, names, err := readClient(http.StatusOK, body)
+	if err != nil {
 		t.Fatal(err)
 	}
-	o.Names = maps.Clone(names)
+	o := busy(t)
+	o.client, o.Names = client, maps.Clone(names)
 	return o
 }
 
