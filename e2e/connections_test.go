@@ -54,6 +54,17 @@ func (g *gateway) logLines(message string) (lines []map[string]any) {
 	return lines
 }
 
+// awaitLogLines is logLines for a message that is due: it waits for the first line, which
+// the gateway writes in the background.
+func (g *gateway) awaitLogLines(t *testing.T, message string) (lines []map[string]any) {
+	t.Helper()
+	eventually(t, "the log to have "+message, func() bool {
+		lines = g.logLines(message)
+		return len(lines) > 0
+	})
+	return lines
+}
+
 const connectionsInUseMessage = "all connections are in use; idle ones are closed for new ones"
 
 // TestLongestIdleConnectionIsClosedForANewOne: a client with a valid token is not
@@ -89,7 +100,7 @@ func TestLongestIdleConnectionIsClosedForANewOne(t *testing.T) {
 			t.Errorf("the metrics have no %s…", want)
 		}
 	}
-	if got := g.logLines(connectionsInUseMessage); len(got) != 1 || got[0]["level"] != "WARN" {
+	if got := g.awaitLogLines(t, connectionsInUseMessage); len(got) != 1 || got[0]["level"] != "WARN" {
 		t.Errorf("the log has %d lines of it, %v, want one WARN", len(got), got)
 	}
 }
@@ -109,7 +120,7 @@ func TestAdminAnswersAtTheDescriptorLimit(t *testing.T) {
 			c.get(demoKeys + "/edge").is(http.StatusOK)
 		}
 	}
-	if n := len(g.logLines(connectionsInUseMessage)); n != 1 {
+	if n := len(g.awaitLogLines(t, connectionsInUseMessage)); n != 1 {
 		t.Errorf("%d lines report that all connections are in use, want one", n)
 	}
 	if n := len(g.logLines("new connections cannot be accepted")); n != 0 {
@@ -131,7 +142,7 @@ func TestMissingDescriptorsAreLoggedOnceWithACount(t *testing.T) {
 		a, err := admin.try(http.MethodGet, "/readyz", "")
 		return err == nil && strings.Contains(a.body, "new connections cannot be accepted")
 	})
-	got := g.logLines("new connections cannot be accepted")
+	got := g.awaitLogLines(t, "new connections cannot be accepted")
 	if len(got) != 1 || got[0]["level"] != "WARN" || got[0]["failures"] != 1.0 || got[0]["listener"] != "clients" {
 		t.Errorf("the log has %d lines of it, %v, want one WARN with a count", len(got), got)
 	}
