@@ -5,11 +5,11 @@
   const actions = "a[href], button:enabled, input:enabled, select:enabled, summary, [tabindex='0']";
   const reachable = (e) => e.checkVisibility({ visibilityProperty: true }) && !(e.type === "radio" && !e.checked);
   const text = (e) => e.outerHTML.slice(0, 160);
-  window.reached = new Set();
-  window.missed = () => [...document.querySelectorAll(actions)].filter((e) => reachable(e) && !reached.has(e)).map(text);
+  window.reached = new Set(); // by text: an update of the page replaces elements by equal ones
+  window.missed = () => [...document.querySelectorAll(actions)].filter(reachable).map(text).filter((t) => !reached.has(t));
   window.stop = () => {
     const e = document.activeElement;
-    reached.add(e);
+    reached.add(text(e));
     const { outlineStyle, outlineWidth } = getComputedStyle(e);
     const { left, top, width, height } = e.getClientRects()[0];
     const over = document.elementFromPoint(left + width / 2, top + height / 2);
