@@ -73,7 +73,7 @@ func (m *machine) booted(parent int) bool {
 
 // removeGroups removes the control groups of the machine with this folder.
 func removeGroups(t *testing.T, folder string) {
-	const script = `mount -t cgroup2 cgroup2 "$0"; group=$0/osgate-$(basename "$0")
+	const script = `mount -t cgroup2 none "$0"; group=$0/osgate-$(basename "$0")
 		for try in $(seq 50); do find "$group" -depth -type d -exec rmdir {} + 2>/dev/null; [ -d "$group" ] || exit 0; sleep 0.1; done; exit 1`
 	if out, err := exec.Command("unshare", "--mount", "bash", "-c", script, folder).CombinedOutput(); err != nil {
 		t.Logf("removing the control groups: %v %s", err, out)
