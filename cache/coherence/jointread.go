@@ -2,7 +2,6 @@ package coherence
 
 import (
 	"bytes"
-	"encoding/hex"
 	"slices"
 	"strconv"
 	"time"
@@ -187,11 +186,11 @@ func (s *slotRead) appendTo(r *redisconn.Request, slot *redisSlot) {
 	}
 	var room [128]byte
 	for i := range s.parts {
-		r.Bytes(append(append(room[:0], 'l'), s.parts[i].resource.Hash[:]...))
+		r.Bytes(s.parts[i].resource.appendLease(room[:0]))
 	}
 	r.Command("mget", 1+len(s.parts))
 	for i := range s.parts {
-		r.Bytes(hex.AppendEncode(append(room[:0], slot.generation...), s.parts[i].resource.Hash[:]))
+		r.Bytes(slot.appendGeneration(room[:0], &s.parts[i].resource))
 	}
 }
 
@@ -311,7 +310,7 @@ func (q *readQuestion) appendSlot(r *redisconn.Request, resources []Resource) {
 	r.Text(slot.key)
 	var room [128]byte
 	for i := range resources {
-		r.Bytes(hex.AppendEncode(append(room[:0], slot.generation...), resources[i].Hash[:]))
+		r.Bytes(slot.appendGeneration(room[:0], &resources[i]))
 	}
 	if remembered := slot.remembered.Load(); remembered != nil {
 		r.Bytes(remembered[:])
@@ -324,7 +323,7 @@ func (q *readQuestion) appendSlot(r *redisconn.Request, resources []Resource) {
 	r.Text(flag(c.options.Strict))
 	r.Int(generationLife.Milliseconds())
 	for i := range resources {
-		r.Bytes(append(append(room[:0], 'l'), resources[i].Hash[:]...))
+		r.Bytes(resources[i].appendLease(room[:0]))
 	}
 	for range resources {
 		fresh = NewID()
@@ -360,5 +359,6 @@ func (q *readQuestion) takeScript(replies *redisconn.Replies) {
 	}
 	if q.answered = ok && replies.Err() == nil; q.answered {
 		q.reading = reading
+		q.coherence.seen.add(&q.on)
 	}
 }

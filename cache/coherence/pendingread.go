@@ -117,13 +117,13 @@ func (e *redisPendingRead) parse(calls []call, cmds []*redis.Cmd, q *readQuestio
 	if err := take(calls, cmds); err != nil {
 		return Reading{}, err
 	}
-	e.coherence.seen.add(&e.on)
 	if q != nil && e.query == nil {
 		return q.reading, nil
 	}
 	if q != nil {
 		return e.query.grants.withToken(q.reading, &calls[0], &e.query.key, e.began)
 	}
+	e.coherence.seen.add(&e.on)
 	if e.query != nil {
 		return e.query.grants.readingFor(calls, &e.query.key, e.began)
 	}

@@ -61,6 +61,14 @@ type redisSlot struct {
 	remembered atomic.Pointer[ID] // the epoch of the latest answer; nil: none
 }
 
+// appendGeneration appends the key of the generation of a resource.
+func (s *redisSlot) appendGeneration(b []byte, r *Resource) []byte {
+	return hex.AppendEncode(append(b, s.generation...), r.Hash[:])
+}
+
+// appendLease appends the field of the leases on the resource, in its slot's hash.
+func (r *Resource) appendLease(b []byte) []byte { return append(append(b, 'l'), r.Hash[:]...) }
+
 // remember stores the epoch of an answer.
 func (s *redisSlot) remember(id ID) {
 	if known := s.remembered.Load(); known == nil || *known != id {
@@ -139,7 +147,6 @@ func (c *Redis) Read(ctx context.Context, on Resources) (Reading, error) {
 			return Reading{}, fmt.Errorf("reading generations: %w", err)
 		}
 		if q.answered {
-			c.seen.add(&on)
 			return q.reading, nil
 		}
 	}
@@ -270,21 +277,20 @@ func (c *Redis) epochCall(slot uint8, action string, settle time.Duration) call 
 // are the head, args, the lease field of each resource, and then a fresh id for each.
 func (c *Redis) calls(on Resources, script *redis.Script, args ...any) []call {
 	calls := make([]call, 0, 1)
-	for i := 0; i < on.n; {
-		slot, first := on.list[i].Slot, i
+	for from, to := range on.slots() {
+		slot := on.list[from].Slot
 		one := call{
 			script: script, slot: slot,
 			keys: make([]string, 1, 1+on.n), args: make([]any, 0, headArgs+len(args)+2*on.n),
 		}
 		one.keys[0] = c.slots[slot].key
 		one.args = append(append(one.args, c.head(slot)...), args...)
-		for ; i < on.n && on.list[i].Slot == slot; i++ {
-			hash := on.list[i].Hash[:]
-			var room [2 * len(on.list[i].Hash)]byte
-			one.keys = append(one.keys, c.slots[slot].generation+string(hex.AppendEncode(room[:0], hash)))
-			one.args = append(one.args, "l"+string(hash))
+		var room [128]byte
+		for i := from; i < to; i++ {
+			one.keys = append(one.keys, string(c.slots[slot].appendGeneration(room[:0], &on.list[i])))
+			one.args = append(one.args, string(on.list[i].appendLease(room[:0])))
 		}
-		fresh := newIDs(i - first)
+		fresh := newIDs(to - from)
 		for len(fresh) > 0 {
 			one.args, fresh = append(one.args, fresh[:len(ID{})]), fresh[len(ID{}):]
 		}
